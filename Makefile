@@ -1,0 +1,53 @@
+# Every target sets up what it needs. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check e2e bench docs up down clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+demo: $(READY) ## set everything up and run the loop once round, on content it makes itself
+	@$(BIN)/hitl demo
+
+test: $(READY) ## set up and pass every test: unit first, real servers and browser last
+	@$(BIN)/python -m hitl.services.install
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: $(READY) ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+e2e: $(READY) ## only the tests with real servers and a real browser
+	@$(BIN)/python -m hitl.services.install
+	@$(BIN)/python -m pytest -m "e2e or browser" $(PYTEST)
+
+bench: $(READY) ## every benchmark, each against a peer or a limit in the same run
+	@$(BIN)/python -m benchmarks
+
+docs: $(READY) ## build the documentation into site/
+	@$(BIN)/mkdocs build --strict
+
+up: $(READY) ## start Postgres, Label Studio and Prefect, all on this machine
+	@$(BIN)/hitl up
+
+down: ## stop them; leaves no process
+	@if [ -x $(BIN)/hitl ]; then $(BIN)/hitl down; HITL_STATE=.hitl-log $(BIN)/hitl down; fi
+
+clean: ## stop everything and delete the virtual environment and all data of the checkout
+	@if [ -x $(BIN)/hitl ]; then $(BIN)/hitl down --purge; HITL_STATE=.hitl-log $(BIN)/hitl down --purge; fi
+	rm -rf $(VENV) .hitl .hitl-log
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "hitl needs Python 3.11 or 3.12, this is %d.%d; run make PYTHON=python3.11 ..." % v)'
+	@echo "Installing hitl into $(VENV) (about 2 GB, some minutes; only the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
