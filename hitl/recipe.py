@@ -1,0 +1,173 @@
+"""The recipe: what to do with content, from column names to the gate. Kept with results."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from hitl.config_files import BadConfigFile, check, fingerprint, read_toml
+from hitl.records import Action
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+
+
+class BadRecipe(BadConfigFile):
+    """The recipe file cannot be used as it is."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ContentColumns(_Strict):
+    """Which column of the content source says what. None: the source does not have it."""
+
+    item_id: str = "content_id"
+    text: str = "text"
+    language: str | None = "language"
+    surface: str | None = "surface"
+    group: str | None = None
+    created_at: str | None = "created_at"
+
+
+class DecisionColumns(_Strict):
+    """Which column of the decision source says what.
+
+    `probabilities` maps our category id to their column. `actions` maps their word for what was
+    done to ours; a word that is not in it sets the row aside.
+    """
+
+    item_id: str = "content_id"
+    model_version: str = "model_version"
+    decided_at: str = "created_at"
+    action: str | None = "predicted_action"
+    probabilities: dict[str, str] = Field(default_factory=dict)
+    actions: dict[str, Action] = Field(
+        default_factory=lambda: {
+            "allow": Action.ALLOW,
+            "review": Action.REVIEW,
+            "block": Action.BLOCK,
+            "remove": Action.BLOCK,
+        }
+    )
+
+
+class Intake(_Strict):
+    """How sources are read."""
+
+    content: ContentColumns = ContentColumns()
+    decisions: DecisionColumns = DecisionColumns()
+    max_text_characters: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
+    rows_per_chunk: Annotated[int, Field(ge=1, le=200_000)] = 20_000
+
+
+class ShareOfPlan(_Strict):
+    """One share of a batch: a strategy of `sampling.STRATEGIES` and its fraction."""
+
+    name: str = Field(min_length=1, max_length=40)
+    strategy: str
+    fraction: Fraction
+
+
+class SelectionRecipe(_Strict):
+    """How a batch is put together.
+
+    `audit_fraction` of the batch is a simple random draw on the measuring side (a fixed
+    `measuring_fraction` of all groups, never trained on); the rest is chosen on the training
+    side by `shares` (docs/adr/0005).
+    """
+
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
+    audit_fraction: Fraction = 0.2
+    measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
+    candidates_limit: Annotated[int, Field(ge=100)] = 200_000
+    shares: tuple[ShareOfPlan, ...] = (
+        ShareOfPlan(name="uncertain", strategy="uncertain_diverse", fraction=1.0),
+    )
+
+    @model_validator(mode="after")
+    def _shares_fill_the_batch(self) -> Self:
+        total = sum(share.fraction for share in self.shares)
+        if abs(total - 1.0) > 1e-6:
+            raise ValueError(f"the fractions of shares add up to {total:g}; make them add up to 1")
+        if self.audit_fraction == 0.0:
+            raise ValueError(
+                "audit_fraction is 0, so nothing could ever be measured; write at least 0.05"
+            )
+        return self
+
+
+class DispatchRecipe(_Strict):
+    """How many open tasks Label Studio holds, and how many go there in one call."""
+
+    window: Annotated[int, Field(ge=1, le=10_000)] = 400
+    tasks_per_push: Annotated[int, Field(ge=1, le=1_000)] = 200
+
+
+class CollectRecipe(_Strict):
+    """How labels come back.
+
+    `overlap_seconds`: how far each poll looks back past its watermark, because Label Studio sets
+    `updated_at` before it commits. `sweep_minutes`: how often every open task is looked at
+    whatever its `updated_at`, because a crash of Label Studio can leave that stale.
+    """
+
+    overlap_seconds: Annotated[float, Field(ge=10.0)] = 60.0
+    sweep_minutes: Annotated[float, Field(ge=0.0)] = 10.0
+
+
+class TrainingRecipe(_Strict):
+    """What goes into the text model's training; passed on as plain values."""
+
+    seed: int = 20260101
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    embedding_dimensions: Annotated[int, Field(ge=2, le=1024)] = 256
+    min_labels: Annotated[int, Field(ge=1)] = 100
+    retrain_after_labels: Annotated[int, Field(ge=1)] = 200
+
+
+class GateRecipe(_Strict):
+    """When a challenger may replace the champion."""
+
+    margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
+    min_test_items: Annotated[int, Field(ge=1)] = 40
+    min_category_positives: Annotated[int, Field(ge=1)] = 10
+    max_nll_increase: Annotated[float, Field(ge=0.0)] = 0.02
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
+    resamples: Annotated[int, Field(ge=100, le=20_000)] = 1000
+    require_superiority: bool = False
+
+
+class Recipe(_Strict):
+    """Everything that changes a result and is not a rule of the policy."""
+
+    name: str = Field(default="default", min_length=1, max_length=40)
+    intake: Intake = Intake()
+    selection: SelectionRecipe = SelectionRecipe()
+    dispatch: DispatchRecipe = DispatchRecipe()
+    collect: CollectRecipe = CollectRecipe()
+    training: TrainingRecipe = TrainingRecipe()
+    gate: GateRecipe = GateRecipe()
+
+    @cached_property
+    def recipe_id(self) -> str:
+        """`name-fingerprint`; changes with any value of it."""
+        return f"{self.name}-{fingerprint(self)}"
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe file.
+
+    Raises:
+        BadRecipe: names the file, each wrong key, and what to write instead.
+    """
+    return read_toml(path, Recipe, error=BadRecipe)
+
+
+def recipe_from(body: dict[str, Any], *, where: str) -> Recipe:
+    """A recipe from its stored body (`recipes.body`)."""
+    return check(body, Recipe, where=where, error=BadRecipe)
