@@ -1,0 +1,468 @@
+"""Every table on one page, in the order an item meets them. Append-only unless said."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from hitl.records import Action, AnnotationKind, EntryState, ModelState, Stage
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+_WHEN = DateTime(timezone=True)
+
+
+def _now(name: str) -> Column[datetime]:
+    """A moment by the database's clock, so that workers' clocks may differ."""
+    return Column(name, _WHEN, nullable=False, server_default=func.clock_timestamp())
+
+
+def _one_of(
+    column: str, values: type[Action | AnnotationKind | EntryState | ModelState | Stage]
+) -> str:
+    listed = ", ".join(f"'{one.value}'" for one in values)
+    return f"{column} IN ({listed})"
+
+
+# 1 · what came in ---------------------------------------------------------------------------
+
+# `text` is NULL while only decisions of the item have arrived; content may come later, once.
+items = Table(
+    "items",
+    metadata,
+    Column("item_id", Text, primary_key=True),
+    Column("text", Text),
+    Column("content_hash", Text),
+    Column("language", Text),
+    Column("surface", Text),
+    Column("group_id", Text),
+    Column("created_at", _WHEN),
+    _now("ingested_at"),
+    CheckConstraint("length(item_id) BETWEEN 1 AND 200", name="item_id_length"),
+    CheckConstraint("(text IS NULL) = (content_hash IS NULL)", name="hash_with_text"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("decided_at", _WHEN, nullable=False),
+    Column("action", Text),
+    # category -> probability; a category the model does not know is absent, never zero
+    Column("probabilities", JSONB, nullable=False),
+    Column("payload_hash", Text, nullable=False),
+    _now("ingested_at"),
+    UniqueConstraint("item_id", "model_version", "decided_at"),
+    CheckConstraint("action IS NULL OR " + _one_of("action", Action), name="action"),
+)
+
+# The same key with another payload: the first one stands, the other is kept for a person to see.
+conflicts = Table(
+    "conflicts",
+    metadata,
+    Column("kind", Text, nullable=False),  # 'content' or 'decision'
+    Column("item_id", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("payload_hash", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    _now("seen_at"),
+    PrimaryKeyConstraint("kind", "item_id", "key", "payload_hash"),
+    CheckConstraint("kind IN ('content', 'decision')", name="kind"),
+)
+
+# Rows that could not be read. Never holds content: line, field and reason are enough to find it.
+rejects = Table(
+    "rejects",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("line", BigInteger, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("seen_at"),
+    PrimaryKeyConstraint("source", "line", "field"),
+)
+
+# 2 · by which rules, and how ----------------------------------------------------------------
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("policy_id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("body", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+recipes = Table(
+    "recipes",
+    metadata,
+    Column("recipe_id", Text, primary_key=True),
+    Column("body", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+# 3 · what was chosen, and with which probability -------------------------------------------
+
+batches = Table(
+    "batches",
+    metadata,
+    Column("batch_id", Text, primary_key=True),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("recipe_id", Text, ForeignKey("recipes.recipe_id"), nullable=False),
+    Column("model_version", Text),  # whose probabilities and embeddings; NULL: cold start
+    Column("seed", BigInteger, nullable=False),
+    Column("plan", JSONB, nullable=False),
+    Column("training_pool_size", Integer, nullable=False),
+    Column("measuring_pool_size", Integer, nullable=False),
+    _now("created_at"),
+)
+
+picks = Table(
+    "picks",
+    metadata,
+    Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("share", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("worth", Double),
+    # NULL: the strategy has none. Such a label trains and never measures.
+    Column("inclusion_probability", Double),
+    PrimaryKeyConstraint("batch_id", "item_id"),
+    CheckConstraint(
+        "inclusion_probability IS NULL "
+        "OR (inclusion_probability > 0 AND inclusion_probability <= 1)",
+        name="inclusion_probability",
+    ),
+)
+
+# Mutable: `state`, `priority`, `closed_at`. Moves are checked by a trigger (hitl/db/moves.py).
+entries = Table(
+    "entries",
+    metadata,
+    Column("entry_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("item_id", Text, nullable=False),
+    Column("batch_id", Text, nullable=False),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("state", Text, nullable=False, server_default=EntryState.WAITING.value),
+    Column("priority", Double, nullable=False, server_default=text("0")),
+    Column("votes_wanted", SmallInteger, nullable=False),
+    Column("reason", Text),  # why dead or withdrawn
+    _now("opened_at"),
+    Column("closed_at", _WHEN),
+    ForeignKeyConstraint(["batch_id", "item_id"], ["picks.batch_id", "picks.item_id"]),
+    UniqueConstraint("batch_id", "item_id"),
+    CheckConstraint(_one_of("state", EntryState), name="state"),
+    CheckConstraint("votes_wanted BETWEEN 1 AND 9", name="votes_wanted"),
+)
+Index(
+    "uq_entries_one_open_an_item",
+    entries.c.item_id,
+    unique=True,
+    postgresql_where=text("state IN ('waiting', 'dispatched', 'adjudicating')"),
+)
+Index(
+    "ix_entries_waiting",
+    entries.c.priority.desc(),
+    entries.c.entry_id,
+    postgresql_where=text("state = 'waiting'"),
+)
+
+entry_moves = Table(
+    "entry_moves",
+    metadata,
+    Column("from_state", Text, nullable=False),
+    Column("to_state", Text, nullable=False),
+    PrimaryKeyConstraint("from_state", "to_state"),
+)
+
+# Written by the trigger alone: the log that every queue figure can be counted again from.
+entry_events = Table(
+    "entry_events",
+    metadata,
+    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False, index=True),
+    Column("from_state", Text),
+    Column("to_state", Text, nullable=False),
+    _now("happened_at"),
+)
+
+# 4 · Label Studio ---------------------------------------------------------------------------
+
+labelling_projects = Table(
+    "labelling_projects",
+    metadata,
+    Column("project_id", Integer, primary_key=True, autoincrement=False),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("interface_hash", Text, nullable=False),
+    _now("created_at"),
+    UniqueConstraint("policy_id", "stage"),
+    CheckConstraint(_one_of("stage", Stage), name="stage"),
+)
+
+pushes = Table(
+    "pushes",
+    metadata,
+    Column("push_id", UUID(as_uuid=True), primary_key=True),
+    Column("project_id", Integer, ForeignKey("labelling_projects.project_id"), nullable=False),
+    _now("intended_at"),
+    Column("confirmed_at", _WHEN),  # mutable, once
+)
+
+# A row is the intent to have a task; `task_id` arrives once Label Studio says it (mutable, once).
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("push_id", UUID(as_uuid=True), ForeignKey("pushes.push_id"), nullable=False, index=True),
+    Column("project_id", Integer, ForeignKey("labelling_projects.project_id"), nullable=False),
+    Column("task_id", BigInteger),
+    PrimaryKeyConstraint("entry_id", "stage"),
+    UniqueConstraint("project_id", "task_id"),
+    CheckConstraint(_one_of("stage", Stage), name="stage"),
+)
+
+# Mutable: one row a project, moved in the transaction that stores what it covers.
+collect_cursors = Table(
+    "collect_cursors",
+    metadata,
+    Column(
+        "project_id",
+        Integer,
+        ForeignKey("labelling_projects.project_id"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("watermark", _WHEN),
+    Column("swept_at", _WHEN),
+)
+
+annotations = Table(
+    "annotations",
+    metadata,
+    Column("unique_id", Text, nullable=False),
+    Column("updated_at", _WHEN, nullable=False),
+    Column("created_at", _WHEN, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("project_id", Integer, nullable=False),
+    Column("task_id", BigInteger, nullable=False),
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False, index=True),
+    Column("stage", Text, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    Column("result", JSONB, nullable=False),
+    Column("lead_seconds", Double),
+    _now("collected_at"),
+    PrimaryKeyConstraint("unique_id", "updated_at"),
+    CheckConstraint(_one_of("kind", AnnotationKind), name="kind"),
+    CheckConstraint(_one_of("stage", Stage), name="stage"),
+)
+
+# Annotations that the interface cannot have produced: kept above, never counted.
+annotation_rejects = Table(
+    "annotation_rejects",
+    metadata,
+    Column("unique_id", Text, nullable=False),
+    Column("updated_at", _WHEN, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("seen_at"),
+    PrimaryKeyConstraint("unique_id", "updated_at"),
+    ForeignKeyConstraint(
+        ["unique_id", "updated_at"], ["annotations.unique_id", "annotations.updated_at"]
+    ),
+)
+
+# 5 · what reviewers said, and what it comes to -----------------------------------------------
+
+votes = Table(
+    "votes",
+    metadata,
+    Column("unique_id", Text, nullable=False),
+    Column("updated_at", _WHEN, nullable=False),
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False, index=True),
+    Column("stage", Text, nullable=False),
+    Column("reviewer", Text, nullable=False),
+    # category -> true or false; absent where the reviewer could not tell
+    Column("answers", JSONB, nullable=False),
+    Column("severity", SmallInteger),
+    PrimaryKeyConstraint("unique_id", "updated_at"),
+    ForeignKeyConstraint(
+        ["unique_id", "updated_at"], ["annotations.unique_id", "annotations.updated_at"]
+    ),
+)
+
+# The highest revision of (entry, category) is current; `value` NULL takes an earlier one back.
+labels = Table(
+    "labels",
+    metadata,
+    Column("label_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False, index=True),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("value", Boolean),
+    Column("weight", Double, nullable=False),
+    Column("votes_for", SmallInteger, nullable=False),
+    Column("votes_total", SmallInteger, nullable=False),
+    Column("decided_by", Text, nullable=False),
+    _now("resolved_at"),
+    UniqueConstraint("entry_id", "category", "revision"),
+    CheckConstraint("weight >= 0", name="weight"),
+)
+
+# 6 · models ---------------------------------------------------------------------------------
+
+snapshots = Table(
+    "snapshots",
+    metadata,
+    Column("snapshot_id", Text, primary_key=True),  # the content hash
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("examples", Integer, nullable=False),
+    Column("labels", Integer, nullable=False),
+    Column("last_label_id", BigInteger, nullable=False),
+    _now("created_at"),
+)
+
+# Mutable: `state`.
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("model_version", Text, primary_key=True),
+    Column("policy_name", Text, nullable=False),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("recipe_id", Text, ForeignKey("recipes.recipe_id"), nullable=False),
+    Column("snapshot_id", Text, ForeignKey("snapshots.snapshot_id"), nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("metrics", JSONB, nullable=False),
+    _now("trained_at"),
+    UniqueConstraint("snapshot_id", "recipe_id", "seed"),
+    CheckConstraint(_one_of("state", ModelState), name="state"),
+)
+Index(
+    "uq_model_versions_one_champion_a_policy",
+    model_versions.c.policy_name,
+    unique=True,
+    postgresql_where=text("state = 'champion'"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("model_version", Text, ForeignKey("model_versions.model_version"), nullable=False),
+    Column("snapshot_id", Text, ForeignKey("snapshots.snapshot_id"), nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("slice_name", Text, nullable=False),
+    Column("slice_value", Text, nullable=False),
+    Column("value", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("n", Integer, nullable=False),
+    Column("n_positive", Integer, nullable=False),
+    Column("code", Text),  # in place of a value, such as too_few_events
+    Column("method", Text, nullable=False),
+    PrimaryKeyConstraint(
+        "model_version", "snapshot_id", "metric", "category", "slice_name", "slice_value"
+    ),
+    CheckConstraint("(value IS NULL) = (code IS NOT NULL)", name="value_or_code"),
+)
+
+verdicts = Table(
+    "verdicts",
+    metadata,
+    Column("verdict_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("challenger", Text, ForeignKey("model_versions.model_version"), nullable=False),
+    Column("champion", Text, ForeignKey("model_versions.model_version")),
+    Column("snapshot_id", Text, ForeignKey("snapshots.snapshot_id"), nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reasons", JSONB, nullable=False),
+    _now("judged_at"),
+    UniqueConstraint("challenger", "champion", "snapshot_id", postgresql_nulls_not_distinct=True),
+)
+
+promotions = Table(
+    "promotions",
+    metadata,
+    Column("promotion_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("policy_name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("model_version", Text, ForeignKey("model_versions.model_version"), nullable=False),
+    Column("previous", Text, ForeignKey("model_versions.model_version")),
+    Column("verdict_id", BigInteger, ForeignKey("verdicts.verdict_id")),
+    Column("approved_by", Text, nullable=False),
+    Column("note", Text, nullable=False, server_default=""),
+    _now("promoted_at"),
+    CheckConstraint("kind IN ('promotion', 'rollback')", name="kind"),
+)
+
+# 7 · what we can say of the decisions that were made ------------------------------------------
+
+measurements = Table(
+    "measurements",
+    metadata,
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("window_start", _WHEN, nullable=False),
+    Column("window_end", _WHEN, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("slice_name", Text, nullable=False),
+    Column("slice_value", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("value", Double),
+    Column("low", Double),
+    Column("high", Double),
+    Column("n", Integer, nullable=False),
+    Column("n_effective", Double),
+    Column("code", Text),
+    Column("method", Text, nullable=False),
+    _now("measured_at"),
+    PrimaryKeyConstraint(
+        "policy_id",
+        "model_version",
+        "window_start",
+        "window_end",
+        "metric",
+        "category",
+        "slice_name",
+        "slice_value",
+        "kind",
+    ),
+    CheckConstraint("(value IS NULL) = (code IS NOT NULL)", name="value_or_code"),
+)

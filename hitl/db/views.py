@@ -1,0 +1,165 @@
+"""The views: `current_votes`, `current_labels`, `examples`, and the `dashboard` contract."""
+
+from __future__ import annotations
+
+# Read by flows. A view, so that an example can never disagree with the labels it comes from.
+WORKING_VIEWS: dict[str, str] = {
+    # The newest version of each annotation, if it is a submission we could count.
+    "current_votes": """
+        SELECT DISTINCT ON (v.entry_id, v.stage, v.reviewer) v.*
+        FROM (
+            SELECT DISTINCT ON (unique_id) unique_id, updated_at, kind
+            FROM annotations ORDER BY unique_id, updated_at DESC
+        ) newest
+        JOIN votes v USING (unique_id, updated_at)
+        WHERE newest.kind = 'submitted'
+        ORDER BY v.entry_id, v.stage, v.reviewer, v.updated_at DESC
+    """,
+    "current_labels": """
+        SELECT newest.* FROM (
+            SELECT DISTINCT ON (entry_id, category) * FROM labels
+            ORDER BY entry_id, category, revision DESC
+        ) newest WHERE newest.value IS NOT NULL
+    """,
+    # One row an item and policy: its newest entry with labels.
+    "examples": """
+        SELECT DISTINCT ON (item_id, policy_id) * FROM (
+            SELECT l.item_id, l.policy_id, l.entry_id, e.batch_id,
+                   i.text, i.language, i.surface,
+                   coalesce(i.group_id, i.content_hash, i.item_id) AS group_id,
+                   jsonb_object_agg(l.category, l.value ORDER BY l.category) AS labels,
+                   min(l.weight) AS example_weight,
+                   p.inclusion_probability, p.share, p.strategy,
+                   max(l.label_id) AS last_label_id
+            FROM current_labels l
+            JOIN entries e USING (entry_id)
+            JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+            JOIN items i ON i.item_id = l.item_id
+            WHERE i.text IS NOT NULL
+            GROUP BY l.item_id, l.policy_id, l.entry_id, e.batch_id, i.text, i.language,
+                     i.surface, i.group_id, i.content_hash, i.item_id,
+                     p.inclusion_probability, p.share, p.strategy
+        ) every ORDER BY item_id, policy_id, entry_id DESC
+    """,
+}
+
+# A contract with dashboards: columns are documented in docs/dashboards.md and only ever added to.
+DASHBOARD_VIEWS: dict[str, str] = {
+    "queue_depth": """
+        SELECT policy_id, state, count(*) AS entries, max(priority) AS highest_priority
+        FROM entries GROUP BY policy_id, state
+    """,
+    "queue_age": """
+        SELECT policy_id, state,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY age) AS median_seconds,
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY age) AS p90_seconds,
+               max(age) AS oldest_seconds, count(*) AS entries
+        FROM (
+            SELECT policy_id, state, extract(epoch FROM now() - opened_at)::float8 AS age
+            FROM entries WHERE state IN ('waiting', 'dispatched', 'adjudicating')
+        ) open_entries GROUP BY policy_id, state
+    """,
+    "throughput_hourly": """
+        SELECT e.policy_id, date_trunc('hour', v.happened_at) AS hour,
+               count(*) FILTER (WHERE v.from_state IS NULL) AS opened,
+               count(*) FILTER (WHERE v.to_state = 'dispatched') AS dispatched,
+               count(*) FILTER (WHERE v.to_state = 'done') AS done,
+               count(*) FILTER (WHERE v.to_state = 'dead') AS dead
+        FROM entry_events v JOIN entries e USING (entry_id)
+        GROUP BY e.policy_id, date_trunc('hour', v.happened_at)
+    """,
+    "loop_lag": """
+        SELECT p.policy_id,
+               (SELECT max(decided_at) FROM decisions) AS newest_decision,
+               (SELECT max(created_at) FROM batches b WHERE b.policy_id = p.policy_id)
+                   AS newest_batch,
+               (SELECT max(resolved_at) FROM labels l WHERE l.policy_id = p.policy_id)
+                   AS newest_label,
+               (SELECT max(created_at) FROM snapshots s WHERE s.policy_id = p.policy_id)
+                   AS newest_snapshot,
+               (SELECT max(promoted_at) FROM promotions m WHERE m.policy_name = p.name)
+                   AS newest_promotion,
+               (SELECT count(DISTINCT l.entry_id) FROM labels l
+                WHERE l.policy_id = p.policy_id AND l.label_id > coalesce(
+                    (SELECT max(last_label_id) FROM snapshots s
+                     WHERE s.policy_id = p.policy_id), 0)) AS entries_since_snapshot
+        FROM policies p
+    """,
+    "reviewer_daily": """
+        SELECT reviewer, stage, date_trunc('day', updated_at) AS day,
+               count(*) FILTER (WHERE kind = 'submitted') AS submitted,
+               count(*) FILTER (WHERE kind = 'skipped') AS skipped,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY lead_seconds) AS median_seconds
+        FROM (
+            SELECT DISTINCT ON (unique_id) * FROM annotations
+            ORDER BY unique_id, updated_at DESC
+        ) newest WHERE kind <> 'deleted'
+        GROUP BY reviewer, stage, date_trunc('day', updated_at)
+    """,
+    "label_counts": """
+        SELECT policy_id, category, count(*) AS labels,
+               count(*) FILTER (WHERE value) AS violations,
+               count(*) FILTER (WHERE decided_by = 'adjudication') AS adjudicated
+        FROM current_labels GROUP BY policy_id, category
+    """,
+    # Share of vote pairs on the same question that agree; raw agreement, first reviews only.
+    "agreement": """
+        SELECT e.policy_id, a.category, count(*) AS pairs,
+               avg((a.answer = b.answer)::int)::float8 AS agreement
+        FROM (SELECT v.entry_id, v.reviewer, k.key AS category, k.value AS answer
+              FROM current_votes v, jsonb_each(v.answers) k WHERE v.stage = 'review') a
+        JOIN (SELECT v.entry_id, v.reviewer, k.key AS category, k.value AS answer
+              FROM current_votes v, jsonb_each(v.answers) k WHERE v.stage = 'review') b
+          ON a.entry_id = b.entry_id AND a.category = b.category AND a.reviewer < b.reviewer
+        JOIN entries e ON e.entry_id = a.entry_id
+        GROUP BY e.policy_id, a.category
+    """,
+    "batch_yield": """
+        SELECT e.batch_id, p.share, p.strategy, count(*) AS picks,
+               count(*) FILTER (WHERE e.state = 'done') AS done,
+               count(*) FILTER (WHERE found.entry_id IS NOT NULL) AS violations
+        FROM entries e
+        JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+        LEFT JOIN (SELECT DISTINCT entry_id FROM current_labels WHERE value) found USING (entry_id)
+        GROUP BY e.batch_id, p.share, p.strategy
+    """,
+    "online_metrics": """
+        SELECT policy_id, model_version, window_start, window_end, metric, category,
+               slice_name, slice_value, kind, value, low, high, n, n_effective, code, method,
+               measured_at
+        FROM measurements
+    """,
+    "model_versions": """
+        SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
+               s.examples, s.labels,
+               (SELECT max(promoted_at) FROM promotions p
+                WHERE p.model_version = m.model_version) AS promoted_at
+        FROM model_versions m JOIN snapshots s USING (snapshot_id)
+    """,
+}
+
+DASHBOARD_ROLE = "hitl_dashboard"
+
+# Roles live in the cluster, not in the database: another database may have made it already.
+CREATE_ROLE = f"""
+DO $$ BEGIN
+    CREATE ROLE {DASHBOARD_ROLE} NOLOGIN;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
+GRANTS = (
+    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
+    f"GRANT USAGE ON SCHEMA dashboard TO {DASHBOARD_ROLE}",
+    f"GRANT SELECT ON ALL TABLES IN SCHEMA dashboard TO {DASHBOARD_ROLE}",
+)
+
+
+def create_statements() -> list[str]:
+    """Every statement that makes the views, in an order that works on an empty database."""
+    made = [f"CREATE VIEW {name} AS {body}" for name, body in WORKING_VIEWS.items()]
+    made.append("CREATE SCHEMA dashboard")
+    made += [f"CREATE VIEW dashboard.{name} AS {body}" for name, body in DASHBOARD_VIEWS.items()]
+    made.append(CREATE_ROLE)
+    made += GRANTS
+    return made

@@ -1,0 +1,1 @@
+"""Alembic migrations. From empty they give exactly `hitl.db.schema` (tests/db)."""
