@@ -1,0 +1,136 @@
+"""Rows on their way in: what readers yield, and chunks of bounded size for the store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from hitl.decisions.errors import MissingColumns
+
+# Rows differ in length: a chunk also ends at this many characters, so that memory stays bounded.
+CHARACTERS_PER_CHUNK = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column that we want: the recipe's key for it, its name at the source, and if we need it."""
+
+    key: str
+    name: str
+    is_required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A row set aside, or one field of it. `line` counts from 1; never holds content."""
+
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Said once, before any row: wanted columns that are not there (none of them required)."""
+
+    absent: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One row: `values` in the order of the wanted columns, None where the source says nothing."""
+
+    line: int
+    values: tuple[Any, ...]
+
+
+Read = Header | Row | Reject
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Rows that are stored in one transaction, column by column, with what was set aside.
+
+    `lines` has one number a row; `rejects` are rows that the reader could not read at all.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    lines: Sequence[int]
+    rejects: Sequence[Reject] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the source it covers, those set aside included."""
+        return len(self.lines) + len(self.rejects)
+
+
+def in_chunks(
+    read: Iterable[Read],
+    wanted: Sequence[Column],
+    *,
+    rows_per_chunk: int,
+    characters_per_chunk: int = CHARACTERS_PER_CHUNK,
+) -> Iterator[Chunk]:
+    """Gather rows until either bound is reached. Yields nothing for a source without rows."""
+    names = [column.name for column in wanted]
+    absent: tuple[str, ...] = ()
+    rows: list[Row] = []
+    rejects: list[Reject] = []
+    characters = 0
+    for one in read:
+        if isinstance(one, Row):
+            rows.append(one)
+            characters += sum([len(value) for value in one.values if type(value) is str])
+        elif isinstance(one, Reject):
+            rejects.append(one)
+        else:
+            absent = one.absent
+        if len(rows) + len(rejects) >= rows_per_chunk or characters >= characters_per_chunk:
+            yield _chunk(names, rows, rejects, absent)
+            rows, rejects, characters = [], [], 0
+    if rows or rejects:
+        yield _chunk(names, rows, rejects, absent)
+
+
+def _chunk(
+    names: list[str], rows: list[Row], rejects: list[Reject], absent: tuple[str, ...]
+) -> Chunk:
+    wide = zip(*[row.values for row in rows], strict=True) if rows else ([] for _ in names)
+    columns = {name: list(values) for name, values in zip(names, wide, strict=True)}
+    return Chunk(columns, [row.line for row in rows], rejects, absent)
+
+
+def header(source: str, there: Iterable[str], wanted: Sequence[Column]) -> Header:
+    """Check that what we need is there.
+
+    Raises:
+        MissingColumns: a required column is not.
+    """
+    there = list(there)
+    known = set(there)
+    absent = [column for column in wanted if column.name not in known]
+    missing = [(column.key, column.name) for column in absent if column.is_required]
+    if missing:
+        raise MissingColumns(source, missing=missing, there=there)
+    return Header(tuple(column.name for column in absent))
+
+
+def reach(row: Mapping[str, Any], name: str) -> Any:
+    """The value under `name`; a dotted name that is no key itself reaches into nested objects."""
+    if name in row or "." not in name:
+        return row.get(name)
+    value: Any = row
+    for part in name.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(part)
+    return value
+
+
+def names_within(row: Mapping[str, Any], *, prefix: str = "", depth: int = 3) -> Iterator[str]:
+    """Every name that `reach` would find in a row, nested ones dotted."""
+    for key, value in row.items():
+        yield prefix + key
+        if isinstance(value, Mapping) and depth > 1:
+            yield from names_within(value, prefix=f"{prefix}{key}.", depth=depth - 1)

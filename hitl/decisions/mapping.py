@@ -1,0 +1,226 @@
+"""From a source's columns to items and decisions, by the recipe; what does not fit is set aside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from hitl.decisions.chunks import Chunk, Column, Reject
+from hitl.decisions.errors import BadValue, NoProbabilityColumns, UnknownCategory
+from hitl.decisions.values import (
+    content_hash,
+    optional_moment,
+    read_action,
+    read_id,
+    read_moment,
+    read_probability,
+    read_text,
+    read_word,
+)
+from hitl.recipe import ContentColumns, DecisionColumns, Intake
+from hitl.records import Decision, Item, ItemId, ModelVersion
+
+Kind = Literal["decisions", "content", "both"]
+
+_CONTENT = "intake.content"
+_DECISIONS = "intake.decisions"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What a chunk says. `stubs` are the items that decisions speak of, without their text.
+
+    `rejected_items` and `rejected_decisions` count rows; one row may have several rejects.
+    """
+
+    items: list[Item]
+    stubs: list[Item]
+    decisions: list[Decision]
+    rejects: list[Reject]
+    rejected_items: int
+    rejected_decisions: int
+
+
+def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> list[Column]:
+    """The columns to read, each once.
+
+    A column that is optional may be missing from the source only while the recipe keeps its
+    default name: who writes a name means it.
+
+    Raises:
+        UnknownCategory: a probability is mapped to a category that the policy does not have.
+        NoProbabilityColumns: decisions without a single probability mapped.
+    """
+    wanted: list[Column] = []
+    content, decisions = intake.content, intake.decisions
+    if kind != "decisions":
+        wanted += [
+            Column(f"{_CONTENT}.item_id", content.item_id),
+            Column(f"{_CONTENT}.text", content.text),
+            *_optional(_CONTENT, content, "group", "created_at"),
+        ]
+    if kind != "content":
+        unknown = [one for one in decisions.probabilities if one not in categories]
+        if unknown:
+            raise UnknownCategory(unknown, categories)
+        if not decisions.probabilities:
+            raise NoProbabilityColumns(categories)
+        wanted += [
+            Column(f"{_DECISIONS}.item_id", decisions.item_id),
+            Column(f"{_DECISIONS}.model_version", decisions.model_version),
+            Column(f"{_DECISIONS}.decided_at", decisions.decided_at),
+            *_optional(_DECISIONS, decisions, "action"),
+        ]
+        wanted += [
+            Column(f"{_DECISIONS}.probabilities.{category}", name)
+            for category, name in decisions.probabilities.items()
+        ]
+    # A decision log often knows these too; a name of one's own is only owed by content.
+    described = _optional(_CONTENT, content, "language", "surface")
+    if kind == "decisions":
+        described = [Column(one.key, one.name, is_required=False) for one in described]
+    return _each_once(wanted + described)
+
+
+def _optional(table: str, columns: ContentColumns | DecisionColumns, *names: str) -> list[Column]:
+    found = []
+    for name in names:
+        column = getattr(columns, name)
+        if column is not None:
+            is_own = column != type(columns).model_fields[name].default
+            found.append(Column(f"{table}.{name}", column, is_required=is_own))
+    return found
+
+
+def _each_once(wanted: list[Column]) -> list[Column]:
+    # Required goes before optional, so that a column with both uses is required.
+    by_name: dict[str, Column] = {}
+    for column in sorted(wanted, key=lambda one: not one.is_required):
+        by_name.setdefault(column.name, column)
+    return list(by_name.values())
+
+
+def map_chunk(chunk: Chunk, intake: Intake, kind: Kind) -> Mapped:
+    """Read every row of a chunk. Rows that the reader set aside count as rejected, too."""
+    rejects = list(chunk.rejects)
+    items: list[Item] = []
+    stubs: list[Item] = []
+    decisions: list[Decision] = []
+    rejected_items = rejected_decisions = 0
+    if kind != "decisions":
+        items, bad = map_contents(
+            chunk, intake.content, max_text_characters=intake.max_text_characters
+        )
+        rejects += bad
+        rejected_items = chunk.rows - len(items)
+    if kind != "content":
+        decisions, stubs, bad = map_decisions(chunk, intake.decisions, about=intake.content)
+        rejects += bad
+        rejected_decisions = chunk.rows - len(decisions)
+    # One bad id in a source of both is one fault.
+    once = list({(one.line, one.field): one for one in rejects}.values())
+    return Mapped(items, stubs, decisions, once, rejected_items, rejected_decisions)
+
+
+def map_contents(
+    chunk: Chunk, columns: ContentColumns, *, max_text_characters: int
+) -> tuple[list[Item], list[Reject]]:
+    """Items with their text, in the order of the rows, and what was set aside."""
+    wide = [
+        _values(chunk, name)
+        for name in (
+            columns.item_id,
+            columns.text,
+            columns.language,
+            columns.surface,
+            columns.group,
+            columns.created_at,
+        )
+    ]
+    items: list[Item] = []
+    rejects: list[Reject] = []
+    for line, item_id, text, language, surface, group, created_at in zip(
+        chunk.lines, *wide, strict=True
+    ):
+        try:
+            body = read_text(text, "text", longest=max_text_characters)
+            items.append(
+                Item(
+                    item_id=ItemId(read_id(item_id, "item_id")),
+                    text=body,
+                    content_hash=content_hash(body),
+                    language=read_word(language, "language"),
+                    surface=read_word(surface, "surface"),
+                    group_id=None if _is_blank(group) else read_id(group, "group"),
+                    created_at=optional_moment(created_at, "created_at"),
+                )
+            )
+        except BadValue as bad:
+            rejects.append(Reject(line, bad.field, bad.reason))
+    return items, rejects
+
+
+def map_decisions(
+    chunk: Chunk, columns: DecisionColumns, *, about: ContentColumns
+) -> tuple[list[Decision], list[Item], list[Reject]]:
+    """Decisions in the order of the rows, the items they speak of, and what was set aside.
+
+    `about` names the columns of language and surface, which many decision logs have as well.
+    """
+    rejects: list[Reject] = []
+    decisions: list[Decision] = []
+    stubs: list[Item] = []
+    wide = [
+        _values(chunk, name)
+        for name in (
+            columns.item_id,
+            columns.model_version,
+            columns.decided_at,
+            columns.action,
+            about.language,
+            about.surface,
+        )
+    ]
+    fields = [(one, f"probabilities.{one}") for one in columns.probabilities]
+    scores = zip(*[_values(chunk, name) for name in columns.probabilities.values()], strict=True)
+    if not fields:
+        scores = iter([()] * len(chunk.lines))  # type: ignore[assignment]
+    for line, score, item_id, version, decided_at, action, language, surface in zip(
+        chunk.lines, scores, *wide, strict=True
+    ):
+        try:
+            found = ItemId(read_id(item_id, "item_id"))
+            probabilities = {
+                category: number
+                for (category, field), value in zip(fields, score, strict=True)
+                if (number := read_probability(value, field)) is not None
+            }
+            decision = Decision(
+                item_id=found,
+                model_version=ModelVersion(read_id(version, "model_version")),
+                decided_at=read_moment(decided_at, "decided_at"),
+                action=read_action(action, "action", actions=columns.actions),
+                probabilities=probabilities,
+            )
+            stub = Item(
+                found,
+                language=read_word(language, "language"),
+                surface=read_word(surface, "surface"),
+            )
+        except BadValue as bad:
+            rejects.append(Reject(line, bad.field, bad.reason))
+        else:
+            decisions.append(decision)
+            stubs.append(stub)
+    return decisions, stubs, rejects
+
+
+def _values(chunk: Chunk, name: str | None) -> Sequence[Any]:
+    if name is None or name not in chunk.columns:
+        return [None] * len(chunk.lines)
+    return chunk.columns[name]
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())

@@ -1,0 +1,1 @@
+"""Which items a new champion decides on."""

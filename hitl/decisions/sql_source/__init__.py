@@ -1,0 +1,1 @@
+"""Rows from somebody else's database."""

@@ -1,0 +1,1 @@
+"""Chunks on their way into the tables."""

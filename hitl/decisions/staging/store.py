@@ -1,0 +1,63 @@
+"""COPY into a temporary table, the quickest way in, without a database message quoting content."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from hitl.decisions.errors import StoreRefused
+
+
+def stage(tx: Connection, create: str, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Make a temporary table of this transaction by `create`, empty it, fill it with `rows`."""
+    tx.execute(text(create))
+    tx.execute(text(f"TRUNCATE {table}"))
+    lines = "".join(["\t".join([_copy_field(one) for one in row]) + "\n" for row in rows])
+    copy = f"COPY {table} FROM STDIN (FORMAT text, ENCODING 'UTF8')"
+    # Past SQLAlchemy, which has no COPY; so the driver's errors are given its names here.
+    driver_error = tx.dialect.loaded_dbapi.Error
+    cursor = tx.connection.cursor()
+    try:
+        cursor.copy_expert(copy, io.BytesIO(lines.encode()))
+    except driver_error as cause:
+        raise DBAPIError.instance(
+            copy, None, cause, driver_error, hide_parameters=True, dialect=tx.dialect
+        ) from None
+    finally:
+        cursor.close()
+
+
+def _copy_field(value: Any) -> str:
+    if value is None:
+        return "\\N"
+    if isinstance(value, str):
+        return (
+            value.replace("\\", "\\\\")
+            .replace("\t", "\\t")
+            .replace("\n", "\\n")
+            .replace("\r", "\\r")
+        )
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
+
+
+@contextmanager
+def without_content(tx: Connection, source: str) -> Iterator[None]:
+    """Let a lost connection through as it is; replace what may quote a row by a code."""
+    try:
+        yield
+    except (OperationalError, InterfaceError):
+        raise
+    except DBAPIError as cause:
+        if cause.connection_invalidated:
+            raise
+        sqlstate = getattr(cause.orig, "pgcode", None)
+        constraint = getattr(getattr(cause.orig, "diag", None), "constraint_name", None)
+        raise StoreRefused(source, sqlstate, constraint) from None

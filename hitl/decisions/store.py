@@ -1,0 +1,300 @@
+"""Items and decisions in SQL: merged by their keys, so that any chunk may come twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from hitl.decisions.chunks import Reject
+from hitl.decisions.staging.store import stage, without_content
+from hitl.decisions.values import content_hash
+from hitl.records import Decision, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of one kind: `read` = `new` + `known` + `conflicts` + `rejected`."""
+
+    read: int = 0
+    new: int = 0
+    known: int = 0
+    conflicts: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.read + other.read,
+            self.new + other.new,
+            self.known + other.known,
+            self.conflicts + other.conflicts,
+            self.rejected + other.rejected,
+        )
+
+    def with_rejected(self, rejected: int) -> Counts:
+        """The same, with rows that never reached the store."""
+        return replace(self, read=self.read + rejected, rejected=self.rejected + rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredReject:
+    """A row that was set aside, as `hitl rejects` lists it."""
+
+    source: str
+    line: int
+    field: str
+    reason: str
+    seen_at: datetime
+
+
+# Locks are taken in one order everywhere: new items, held items, decisions, conflicts, rejects,
+# each sorted by its key. So two ingests of one file wait for each other and never deadlock.
+
+_STAGE_ITEMS = """
+CREATE TEMP TABLE IF NOT EXISTS intake_items (
+    leads boolean, item_id text, text text, content_hash text, language text, surface text,
+    group_id text, created_at timestamptz
+) ON COMMIT DROP
+"""
+_INSERT_ITEMS = """
+WITH made AS (
+    INSERT INTO items
+        (item_id, text, content_hash, language, surface, group_id, created_at)
+    SELECT item_id, text, content_hash, language, surface, group_id, created_at
+    FROM intake_items WHERE leads ORDER BY item_id
+    ON CONFLICT (item_id) DO NOTHING
+    RETURNING text IS NOT NULL AS has_text
+) SELECT count(*) FILTER (WHERE has_text) FROM made
+"""
+# An item with another text is a conflict, and nothing of a conflicting row is used. NO KEY: foreign
+# keys onto the item need not wait.
+_NEWS = """
+    (i.text IS NULL AND s.text IS NOT NULL)
+    OR ((s.content_hash IS NULL OR i.content_hash IS NOT DISTINCT FROM s.content_hash) AND (
+        (i.language IS NULL AND s.language IS NOT NULL)
+        OR (i.surface IS NULL AND s.surface IS NOT NULL)
+        OR (i.group_id IS NULL AND s.group_id IS NOT NULL)
+        OR (i.created_at IS NULL AND s.created_at IS NOT NULL)))
+"""
+_LOCK_ITEMS = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM items i JOIN intake_items s USING (item_id)
+    WHERE s.leads AND ({_NEWS}) ORDER BY i.item_id FOR NO KEY UPDATE OF i
+) held
+"""  # noqa: S608
+# What came with the content goes before what a decision log said of it, in either order of arrival.
+_FILL_STUBS = """
+UPDATE items i SET
+    text = s.text, content_hash = s.content_hash,
+    language = coalesce(s.language, i.language), surface = coalesce(s.surface, i.surface),
+    group_id = coalesce(s.group_id, i.group_id), created_at = coalesce(s.created_at, i.created_at)
+FROM intake_items s
+WHERE s.item_id = i.item_id AND s.leads AND i.text IS NULL AND s.text IS NOT NULL
+"""
+_FILL_GAPS = f"""
+UPDATE items i SET
+    language = coalesce(i.language, s.language), surface = coalesce(i.surface, s.surface),
+    group_id = coalesce(i.group_id, s.group_id), created_at = coalesce(i.created_at, s.created_at)
+FROM intake_items s WHERE s.item_id = i.item_id AND s.leads AND ({_NEWS})
+"""  # noqa: S608
+_COUNT_CONTENT_CONFLICTS = """
+SELECT count(*) FROM intake_items s JOIN items i USING (item_id)
+WHERE i.content_hash <> s.content_hash
+"""
+_KEEP_CONTENT_CONFLICTS = """
+INSERT INTO conflicts (kind, item_id, key, payload_hash, source)
+SELECT DISTINCT 'content', item_id, 'text', s.content_hash, CAST(:source AS text)
+FROM intake_items s JOIN items i USING (item_id) WHERE i.content_hash <> s.content_hash
+ORDER BY 2, 4 ON CONFLICT DO NOTHING
+"""
+
+_STAGE_DECISIONS = """
+CREATE TEMP TABLE IF NOT EXISTS intake_decisions (
+    leads boolean, item_id text, model_version text, decided_at timestamptz, action text,
+    probabilities jsonb, payload_hash text
+) ON COMMIT DROP
+"""
+_INSERT_STUBS = """
+INSERT INTO items (item_id)
+SELECT DISTINCT item_id FROM intake_decisions s
+WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.item_id = s.item_id)
+ORDER BY item_id ON CONFLICT (item_id) DO NOTHING
+"""
+_INSERT_DECISIONS = """
+INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, payload_hash)
+SELECT item_id, model_version, decided_at, action, probabilities, payload_hash
+FROM intake_decisions WHERE leads ORDER BY item_id, model_version, decided_at
+ON CONFLICT (item_id, model_version, decided_at) DO NOTHING
+"""
+_DECISIONS_IN_CONFLICT = """
+FROM intake_decisions s JOIN decisions d USING (item_id, model_version, decided_at)
+WHERE d.payload_hash <> s.payload_hash
+"""
+_COUNT_DECISION_CONFLICTS = f"SELECT count(*) {_DECISIONS_IN_CONFLICT}"
+_KEEP_DECISION_CONFLICTS = f"""
+INSERT INTO conflicts (kind, item_id, key, payload_hash, source)
+SELECT DISTINCT 'decision', item_id,
+    model_version || ' @ '
+        || to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    s.payload_hash, CAST(:source AS text)
+{_DECISIONS_IN_CONFLICT}
+ORDER BY 2, 3, 4 ON CONFLICT DO NOTHING
+"""
+
+_STAGE_REJECTS = """
+CREATE TEMP TABLE IF NOT EXISTS intake_rejects (line bigint, field text, reason text)
+ON COMMIT DROP
+"""
+# A source that was mended half may be wrong in another way now: the newest reason counts.
+_KEEP_REJECTS = """
+INSERT INTO rejects (source, line, field, reason)
+SELECT CAST(:source AS text), line, field, reason FROM intake_rejects ORDER BY line, field
+ON CONFLICT (source, line, field) DO UPDATE
+SET reason = excluded.reason, seen_at = clock_timestamp()
+WHERE rejects.reason <> excluded.reason
+"""
+
+
+def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts:
+    """Store items by id: the first text of an item stands, and gaps beside it are filled.
+
+    Items without text are stubs: they make room for decisions, add language and surface where
+    nobody has said them, and are not counted. Another text under a known id is kept as a
+    conflict. Merging the same items again changes nothing.
+    """
+    if not items:
+        return Counts()
+    leads, others = _fold(items)
+    with without_content(tx, source):
+        stage(tx, _STAGE_ITEMS, "intake_items", _item_fields(leads, others))
+        new = int(tx.execute(text(_INSERT_ITEMS)).scalar_one())
+        tx.execute(text(_LOCK_ITEMS))
+        new += tx.execute(text(_FILL_STUBS)).rowcount
+        tx.execute(text(_FILL_GAPS))
+        conflicts = int(tx.execute(text(_COUNT_CONTENT_CONFLICTS)).scalar_one())
+        if conflicts:
+            tx.execute(text(_KEEP_CONTENT_CONFLICTS), {"source": source})
+    read = sum(item.text is not None for item in items)
+    return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
+
+
+def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: str) -> Counts:
+    """Store decisions by (item, model version, moment); the first of a key stands.
+
+    Items that are not known yet are made without text. Another payload under a known key is kept
+    as a conflict. Merging the same decisions again changes nothing.
+    """
+    if not decisions:
+        return Counts()
+    with without_content(tx, source):
+        stage(tx, _STAGE_DECISIONS, "intake_decisions", _decision_fields(decisions))
+        tx.execute(text(_INSERT_STUBS))
+        new = tx.execute(text(_INSERT_DECISIONS)).rowcount
+        conflicts = int(tx.execute(text(_COUNT_DECISION_CONFLICTS)).scalar_one())
+        if conflicts:
+            tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
+    read = len(decisions)
+    return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
+
+
+def record_rejects(tx: Connection, rejects: Sequence[Reject], *, source: str) -> None:
+    """Keep what was set aside; the same line and field again is one row."""
+    if not rejects:
+        return
+    once = {(one.line, one.field): one.reason for one in rejects}
+    with without_content(tx, source):
+        fields = ((line, name, reason) for (line, name), reason in sorted(once.items()))
+        stage(tx, _STAGE_REJECTS, "intake_rejects", fields)
+        tx.execute(text(_KEEP_REJECTS), {"source": source})
+
+
+def list_rejects(
+    tx: Connection, *, source: str | None = None, limit: int = 100
+) -> list[StoredReject]:
+    """Rows set aside, by source and line.
+
+    `source` is a whole source name or the end of one after a slash, such as `log.csv`.
+    """
+    rows = tx.execute(
+        text(
+            "SELECT source, line, field, reason, seen_at FROM rejects "
+            "WHERE CAST(:source AS text) IS NULL OR source = :source "
+            "OR right(source, length(:source) + 1) = '/' || :source "
+            "ORDER BY source, line, field LIMIT :limit"
+        ),
+        {"source": source, "limit": limit},
+    )
+    return [StoredReject(*row) for row in rows]
+
+
+def count_rejects(tx: Connection) -> dict[str, int]:
+    """How many rows are set aside, by source."""
+    rows = tx.execute(
+        text("SELECT source, count(DISTINCT line) FROM rejects GROUP BY source ORDER BY source")
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def payload_hash(decision: Decision) -> str:
+    """SHA-256 (hex) of what a decision says: its action and probabilities."""
+    return _payload_hash(decision.action, _as_json(dict(decision.probabilities)))
+
+
+def _payload_hash(action: str | None, probabilities: str) -> str:
+    return hashlib.sha256(f"{action or ''} {probabilities}".encode()).hexdigest()
+
+
+# NaN has no JSON and no meaning here: the mapping has dropped it, and other callers must too.
+_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+
+
+def _fold(items: Iterable[Item]) -> tuple[list[Item], list[tuple[str, str]]]:
+    """One row an item, the first content of it leading, sorted; and (id, hash) of other contents.
+
+    Content goes before stubs whatever their order, as it does between two chunks.
+    """
+    leads: dict[str, Item] = {}
+    others: list[tuple[str, str]] = []
+    for item in sorted(items, key=lambda one: one.text is None):
+        if item.text is not None and item.content_hash is None:
+            item = replace(item, content_hash=content_hash(item.text))
+        first = leads.get(item.item_id)
+        if first is None:
+            leads[item.item_id] = item
+        elif item.content_hash is not None and item.content_hash != first.content_hash:
+            others.append((item.item_id, item.content_hash))
+        elif None in (first.language, first.surface, first.group_id, first.created_at):
+            leads[item.item_id] = replace(
+                first,
+                language=first.language or item.language,
+                surface=first.surface or item.surface,
+                group_id=first.group_id or item.group_id,
+                created_at=first.created_at or item.created_at,
+            )
+    return sorted(leads.values(), key=lambda one: one.item_id), others
+
+
+def _item_fields(
+    leads: Iterable[Item], others: Iterable[tuple[str, str]]
+) -> Iterator[tuple[Any, ...]]:
+    for one in leads:
+        yield (
+            True, one.item_id, one.text, one.content_hash, one.language, one.surface,
+            one.group_id, one.created_at,
+        )  # fmt: skip
+    for item_id, other in others:
+        yield (False, item_id, None, other, None, None, None, None)
+
+
+def _decision_fields(decisions: Iterable[Decision]) -> Iterator[tuple[Any, ...]]:
+    seen: set[tuple[str, str, datetime]] = set()
+    for one in decisions:
+        key = (one.item_id, one.model_version, one.decided_at)
+        said = _as_json(dict(one.probabilities))
+        yield (key not in seen, *key, one.action, said, _payload_hash(one.action, said))
+        seen.add(key)
