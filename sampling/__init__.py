@@ -1,0 +1,49 @@
+"""Which items are worth a reviewer's time: arrays in, rows out. Stands alone, without a database.
+
+>>> pool = Pool(["a", "b", "c"], [[0.9], [0.5], [0.1]])
+>>> plan = Plan((Share("uncertain", "uncertain_diverse", 0.8), Share("audit", "random", 0.2)))
+>>> choose(plan, pool, limit=2, seed=1).item_ids  # doctest: +SKIP
+"""
+
+from sampling.errors import (
+    BadBudget,
+    BadEmbedding,
+    BadPlan,
+    BadPool,
+    BadProbabilities,
+    BadWorth,
+    SamplingError,
+    UnknownStrategy,
+)
+from sampling.plan import Plan, Selection, Share, allocate, choose
+from sampling.pool import Pool
+from sampling.probability import gumbel_top_k, keyed_uniforms, poisson_probabilities
+from sampling.replay import Curve, Replay, replay
+from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, Strategy
+
+__all__ = [
+    "DEFAULT_STRATEGY",
+    "DRAWS",
+    "STRATEGIES",
+    "BadBudget",
+    "BadEmbedding",
+    "BadPlan",
+    "BadPool",
+    "BadProbabilities",
+    "BadWorth",
+    "Curve",
+    "Plan",
+    "Pool",
+    "Replay",
+    "SamplingError",
+    "Selection",
+    "Share",
+    "Strategy",
+    "UnknownStrategy",
+    "allocate",
+    "choose",
+    "gumbel_top_k",
+    "keyed_uniforms",
+    "poisson_probabilities",
+    "replay",
+]

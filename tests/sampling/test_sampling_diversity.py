@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sampling import STRATEGIES, Pool, diversity
+from sampling.diversity import k_center_order, keep_distinct
+from sampling.pool import unit
+
+
+def unit_rows(items: int, dimensions: int = 8, *, seed: int = 0) -> NDArray[np.float32]:
+    rows = np.random.default_rng(seed).standard_normal((items, dimensions)).astype(np.float32)
+    return unit(rows)
+
+
+def plain_k_center(rows: NDArray[np.float32], *, limit: int, first: int) -> list[int]:
+    wide = rows.astype(np.float64)
+    picks = [first]
+    distance = ((wide - wide[first]) ** 2).sum(axis=1)
+    while len(picks) < limit:
+        distance[picks] = -1.0
+        picks.append(int(distance.argmax()))
+        distance = np.minimum(distance, ((wide - wide[picks[-1]]) ** 2).sum(axis=1))
+    return picks
+
+
+def chosen(name: str, pool: Pool, *, limit: int, seed: int = 0) -> NDArray[np.intp]:
+    return STRATEGIES[name](pool, limit=limit, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("kept_current", [1, 8, 2048])
+@pytest.mark.parametrize("limit", [1, 2, 50, 300])
+def test_blocked_k_center_picks_what_plain_greedy_picks(
+    limit: int, kept_current: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(diversity, "_CANDIDATES_KEPT_CURRENT", kept_current)
+    monkeypatch.setattr(diversity, "_ROWS_PER_BLOCK", 64)
+    rows = unit_rows(300)
+
+    blocked = k_center_order(rows, limit=limit, first=17)
+
+    assert plain_k_center(rows, limit=limit, first=17) == blocked.tolist()
+
+
+def test_k_center_serves_duplicates_and_zeros_last() -> None:
+    distinct = unit_rows(5)
+    rows = np.concatenate([distinct, distinct, np.zeros((2, 8), dtype=np.float32)])
+
+    order = k_center_order(rows, limit=12, first=0).tolist()
+
+    assert list(range(12)) == sorted(order)
+    assert {0, 1, 2, 3, 4} | {10} == {place if place > 9 else place % 5 for place in order[:6]}
+
+
+def test_near_duplicates_are_walked_past() -> None:
+    base = unit_rows(6, 32)
+    near = unit(base + 0.01 * unit_rows(6, 32, seed=9))
+    rows = np.concatenate([base, near])
+
+    assert list(range(6)) == keep_distinct([rows], limit=12).tolist()
+    assert list(range(6)) == keep_distinct([base, near], limit=12).tolist()
+    assert [0, 1, 2] == keep_distinct([base, near], limit=3).tolist()
+
+
+def test_what_is_near_only_a_dropped_one_is_kept() -> None:
+    # Ten degrees apart is near (cosine .985), twenty is not (.940).
+    angles = np.radians([0.0, 10.0, 20.0])
+    rows = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+
+    assert [0, 2] == keep_distinct([rows], limit=3).tolist()
+
+
+def test_near_duplicates_agree_with_a_plain_walk() -> None:
+    rng = np.random.default_rng(2)
+    rows = unit(unit_rows(40, 4)[rng.integers(0, 40, 200)] + 0.1 * unit_rows(200, 4, seed=3))
+    kept: list[int] = []
+    for place in range(200):
+        if all(rows[place] @ rows[other] <= 0.98 for other in kept):
+            kept.append(place)
+
+    for size in (7, 64, 200):
+        blocks = [rows[start : start + size] for start in range(0, 200, size)]
+        assert kept == keep_distinct(blocks, limit=200).tolist()
+
+
+def test_no_two_picks_are_near_duplicates_while_others_will_do() -> None:
+    spam = np.tile(unit_rows(1, 16), (60, 1)) + 0.005 * unit_rows(60, 16, seed=1)
+    embeddings = np.concatenate([spam, unit_rows(200, 16, seed=2)])
+    probabilities = np.concatenate([np.full(60, 0.5), np.linspace(0.3, 0.45, 200)])[:, None]
+    pool = Pool([f"i{row:03d}" for row in range(260)], probabilities, embeddings)
+
+    for name in ("uncertain_diverse", "uncertain_k_center"):
+        rows = chosen(name, pool, limit=20)
+
+        cosines = np.tril(unit(embeddings[rows]) @ unit(embeddings[rows]).T, k=-1)
+        assert cosines.max() <= 0.98
+        assert 1 >= int((rows < 60).sum())
+
+
+def test_a_group_is_asked_once_before_any_twice() -> None:
+    groups: list[str | None] = ["wave"] * 50 + [None] * 50
+    probabilities = np.concatenate([np.full(50, 0.5), np.linspace(0.1, 0.4, 50)])[:, None]
+    ids = [f"i{row:03d}" for row in range(100)]
+
+    for limit in (2, 10, 51):
+        for embeddings in (None, unit_rows(100)):
+            pool = Pool(ids, probabilities, embeddings, groups)
+            rows = chosen("uncertain_diverse", pool, limit=limit)
+            assert 1 >= int((rows < 50).sum())
+
+
+def test_picks_come_from_the_uncertain_and_cover_their_clusters() -> None:
+    rng = np.random.default_rng(0)
+    cluster = np.arange(400) % 8
+    embeddings = np.eye(8)[cluster] + 0.08 * rng.standard_normal((400, 8))
+    doubt = np.where(np.arange(400) < 200, 0.5 - 0.0005 * np.arange(400), 0.02)[:, None]
+    pool = Pool([f"i{row:03d}" for row in range(400)], doubt, embeddings)
+
+    rows = chosen("uncertain_diverse", pool, limit=8)
+
+    assert set(range(8)) == set(cluster[rows].tolist())
+    assert bool((rows < 200).all())
+
+
+def test_best_first_means_the_most_uncertain_first() -> None:
+    doubt = np.linspace(0.1, 0.5, 100)[:, None]
+    pool = Pool([f"i{row:03d}" for row in range(100)], doubt, unit_rows(100))
+
+    rows = chosen("uncertain_diverse", pool, limit=10).tolist()
+
+    assert sorted(rows, reverse=True) == rows
+
+
+def test_without_embeddings_it_is_plain_uncertainty() -> None:
+    doubt = np.random.default_rng(1).random((100, 3))
+    pool = Pool([f"i{row:03d}" for row in range(100)], doubt)
+
+    plain = chosen("uncertain", pool, limit=15).tolist()
+
+    assert plain == chosen("uncertain_diverse", pool, limit=15).tolist()
+
+
+def test_a_cold_start_is_a_random_draw_and_not_the_first_ids() -> None:
+    pool = Pool([f"i{row:04d}" for row in range(1000)], np.full((1000, 2), 0.5), unit_rows(1000))
+
+    picked = np.concatenate([chosen("uncertain_diverse", pool, limit=20, seed=s) for s in range(5)])
+
+    assert 350 < float(picked.mean()) < 650
+    assert len(set(picked.tolist())) > 80
+
+
+def test_large_batches_go_in_parts_and_still_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diversity, "_PICKS_PER_PART", 7)
+    doubt = np.random.default_rng(1).random((400, 2))
+    pool = Pool([f"i{row:03d}" for row in range(400)], doubt, unit_rows(400))
+
+    rows = chosen("uncertain_diverse", pool, limit=30)
+
+    assert 30 == len(set(rows.tolist()))
+
+
+def test_k_center_covers_better_than_chance() -> None:
+    rows = unit_rows(500, 3)
+    pool = Pool([f"i{row:03d}" for row in range(500)], np.full((500, 1), 0.5), rows)
+
+    def radius(picked: NDArray[np.intp]) -> float:
+        return float((2 - 2 * (rows @ rows[picked].T).max(axis=1)).max())
+
+    assert radius(chosen("k_center", pool, limit=20)) < 0.6 * radius(
+        chosen("random", pool, limit=20)
+    )

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from sampling import BadBudget, BadWorth, gumbel_top_k, keyed_uniforms, poisson_probabilities
+from sampling.probability import gumbel_draw
+
+
+def by_bisection(worth: NDArray[np.float64], *, budget: float, floor: float) -> NDArray[np.float64]:
+    low, high = 0.0, 1e12
+    for _ in range(200):
+        middle = (low + high) / 2
+        if np.minimum(1.0, floor + middle * worth).sum() < budget:
+            low = middle
+        else:
+            high = middle
+    return np.minimum(1.0, floor + high * worth)
+
+
+def test_poisson_probabilities_of_the_worked_example() -> None:
+    worth = np.array([0.5, 0.25, 0.1, 0.05, 0.01])
+
+    found = poisson_probabilities(worth, budget=2, floor=0.05)
+
+    np.testing.assert_allclose([1, 0.537805, 0.245122, 0.147561, 0.069512], found, atol=5e-7)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_poisson_probabilities_agree_with_bisection(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    worth = rng.pareto(1.0, size=200)
+    budget = float(rng.uniform(5, 190))
+    floor = float(rng.uniform(0, 1)) * budget / 200
+
+    found = poisson_probabilities(worth, budget=budget, floor=floor)
+
+    np.testing.assert_allclose(
+        by_bisection(worth, budget=budget, floor=floor), found, rtol=1e-6, atol=1e-9
+    )
+    assert budget == pytest.approx(found.sum())
+
+
+@pytest.mark.parametrize(
+    ("worth", "budget", "floor", "expected"),
+    [
+        ([1.0, 2.0], 2, 0.0, [1, 1]),
+        ([1.0, 2.0], 9, 0.0, [1, 1]),
+        ([1.0, 2.0], 0, 0.0, [0, 0]),
+        ([0.0, 0.0, 0.0, 0.0], 1, 0.0, [0.25, 0.25, 0.25, 0.25]),
+        ([3.0, 0.0, 0.0], 2, 0.1, [1, 0.5, 0.5]),
+        ([1.0, 5.0], 0.5, 0.25, [0.25, 0.25]),
+        ([], 3, 0.5, []),
+    ],
+)
+def test_poisson_probabilities_at_the_edges(
+    worth: list[float], budget: float, floor: float, expected: list[float]
+) -> None:
+    found = poisson_probabilities(np.array(worth), budget=budget, floor=floor)
+
+    np.testing.assert_allclose(expected, found)
+
+
+def test_a_floor_above_the_budget_is_refused_with_the_highest_that_fits() -> None:
+    with pytest.raises(BadBudget, match=r"lower the floor to 0\.2 or less"):
+        poisson_probabilities(np.ones(10), budget=2, floor=0.3)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, np.nan, np.inf])
+def test_a_worth_that_is_no_size_is_refused_by_row(wrong: float) -> None:
+    worth = np.array([1.0, 1.0, wrong])
+
+    with pytest.raises(BadWorth, match="row 2"):
+        poisson_probabilities(worth, budget=1, floor=0.0)
+    with pytest.raises(BadWorth, match="row 2"):
+        gumbel_top_k(worth, limit=1, rng=np.random.default_rng(0))
+
+
+def test_a_worth_of_zero_cannot_be_drawn_and_is_refused() -> None:
+    with pytest.raises(BadWorth, match="row 1: the worth is 0"):
+        gumbel_top_k(np.array([1.0, 0.0]), limit=1, rng=np.random.default_rng(0))
+
+
+def test_gumbel_at_the_edges() -> None:
+    rng = np.random.default_rng(0)
+
+    rows, inclusion = gumbel_top_k(np.array([1.0, 2.0, 3.0]), limit=5, rng=rng)
+    none, _ = gumbel_top_k(np.array([1.0, 2.0]), limit=0, rng=rng)
+
+    assert [0, 1, 2] == sorted(rows.tolist())
+    assert [1.0, 1.0, 1.0] == inclusion.tolist()
+    assert [] == none.tolist()
+    with pytest.raises(BadBudget):
+        gumbel_top_k(np.ones(3), limit=-1, rng=rng)
+
+
+def test_one_gumbel_draw_is_in_proportion_to_worth() -> None:
+    worth = np.array([1.0, 2.0, 7.0])
+    rng = np.random.default_rng(1)
+    draws = 20_000
+
+    first = [gumbel_top_k(worth, limit=1, rng=rng)[0][0] for _ in range(draws)]
+
+    share = np.bincount(first, minlength=3) / draws
+    error = np.sqrt(worth / 10 * (1 - worth / 10) / draws)
+    assert bool((np.abs(share - worth / 10) < 3.5 * error).all())
+
+
+def test_gumbel_probabilities_are_the_true_ones() -> None:
+    worth = np.random.default_rng(2).pareto(1.5, size=30) + 0.05
+    rng = np.random.default_rng(3)
+    draws = 20_000
+    included = np.zeros((draws, 30))
+    stated = np.zeros((draws, 30))
+    weighed = np.zeros((draws, 30))
+
+    for draw in range(draws):
+        rows, inclusion = gumbel_draw(worth, limit=8, rng=rng)
+        included[draw, rows] = 1.0
+        stated[draw] = inclusion
+        weighed[draw, rows] = 1.0 / inclusion[rows]
+
+    # A row is in as often as it was said to be, and weighed by 1/p every row counts for one.
+    gap = included - stated
+    gap_error = gap.std(axis=0, ddof=1) / np.sqrt(draws)
+    assert bool((np.abs(gap.mean(axis=0)) < 3.5 * gap_error).all())
+    error = weighed.std(axis=0, ddof=1) / np.sqrt(draws)
+    assert bool((np.abs(weighed.mean(axis=0) - 1.0) < 3.5 * error).all())
+
+
+def test_keyed_uniforms_can_be_computed_again_item_by_item() -> None:
+    ids = ["a", "b", "ä"]
+
+    together = keyed_uniforms(ids, key=b"secret", round_id="r1")
+
+    assert [
+        keyed_uniforms([item_id], key=b"secret", round_id="r1")[0] for item_id in ids
+    ] == together.tolist()
+    # HMAC-SHA256(b"secret", b"r1\0a"), first 53 bits, worked with `openssl dgst`.
+    assert 0.5018841979434975 == together[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "round_id"), [(b"secret", "r2"), (b"other", "r1")], ids=["round", "key"]
+)
+def test_another_round_or_key_draws_anew(key: bytes, round_id: str) -> None:
+    ids = [f"i{row}" for row in range(50)]
+
+    before = keyed_uniforms(ids, key=b"secret", round_id="r1")
+
+    assert not np.isin(keyed_uniforms(ids, key=key, round_id=round_id), before).any()
+
+
+def test_round_and_item_do_not_run_into_each_other() -> None:
+    one = keyed_uniforms(["2x"], key=b"k", round_id="r1")[0]
+
+    assert one != keyed_uniforms(["x"], key=b"k", round_id="r12")[0]
+
+
+def test_keyed_uniforms_are_uniform() -> None:
+    drawn = np.sort(keyed_uniforms([f"i{row}" for row in range(20_000)], key=b"k", round_id="r"))
+
+    # Kolmogorov and Smirnov's distance; 1.95 / sqrt(n) is passed once in a thousand keys.
+    distance = np.abs(drawn - (np.arange(20_000) + 0.5) / 20_000).max()
+    assert distance < 1.95 / np.sqrt(20_000)
+    assert bool((drawn >= 0.0).all())
+    assert bool((drawn < 1.0).all())
