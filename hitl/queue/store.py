@@ -1,0 +1,153 @@
+"""The queue in SQL: figures equal to a recount of `entry_events`, and moves a person may make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select, text, update
+
+from hitl.db.schema import batches, entries
+from hitl.errors import Refused
+from hitl.records import EntryId, EntryState, PolicyId
+
+
+class NotInQueue(Refused):
+    """No entry of that id is in a state from which it could be moved so."""
+
+    def __init__(self, entry_ids: Sequence[EntryId], wanted: EntryState) -> None:
+        listed = ", ".join(str(one) for one in entry_ids[:10])
+        super().__init__(
+            f"entry {listed}: cannot move to {wanted}; see `hitl queue list` for its state"
+        )
+        self.entry_ids = tuple(entry_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLine:
+    """One line of `hitl queue stats`: entries of one policy in one state. Ages in seconds."""
+
+    policy_id: PolicyId
+    state: EntryState
+    entries: int
+    median_age_seconds: float | None
+    p90_age_seconds: float | None
+    oldest_age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """One entry, as `hitl queue list` shows it. No content."""
+
+    entry_id: EntryId
+    item_id: str
+    batch_id: str
+    state: EntryState
+    priority: float
+    opened_at: datetime
+    reason: str | None
+
+
+def queue_lines(tx: Connection) -> list[QueueLine]:
+    """Depth and age by policy and state; ages only where entries are still open."""
+    rows = tx.execute(
+        text(
+            "SELECT d.policy_id, d.state, d.entries, a.median_seconds, a.p90_seconds, "
+            "a.oldest_seconds FROM dashboard.queue_depth d "
+            "LEFT JOIN dashboard.queue_age a USING (policy_id, state) ORDER BY 1, 2"
+        )
+    )
+    return [
+        QueueLine(
+            PolicyId(row.policy_id),
+            EntryState(row.state),
+            row.entries,
+            row.median_seconds,
+            row.p90_seconds,
+            row.oldest_seconds,
+        )
+        for row in rows
+    ]
+
+
+def count_by_state(tx: Connection, policy_id: PolicyId) -> dict[EntryState, int]:
+    """How many entries of a policy are in each state; absent states count zero."""
+    rows = tx.execute(
+        select(entries.c.state, func.count())
+        .where(entries.c.policy_id == policy_id)
+        .group_by(entries.c.state)
+    )
+    found = {EntryState(state): count for state, count in rows}
+    return {state: found.get(state, 0) for state in EntryState}
+
+
+def count_batches(tx: Connection, *, prefix: str) -> int:
+    """How many batches have an id that begins with `prefix`."""
+    wanted = batches.c.batch_id.startswith(prefix, autoescape=True)
+    return int(tx.execute(select(func.count()).select_from(batches).where(wanted)).scalar_one())
+
+
+def list_entries(tx: Connection, *, states: Sequence[EntryState], limit: int) -> list[QueueRow]:
+    """Entries in the given states, most urgent first."""
+    rows = tx.execute(
+        select(entries)
+        .where(entries.c.state.in_([state.value for state in states]))
+        .order_by(entries.c.priority.desc(), entries.c.entry_id)
+        .limit(limit)
+    )
+    return [
+        QueueRow(
+            EntryId(row.entry_id),
+            row.item_id,
+            row.batch_id,
+            EntryState(row.state),
+            row.priority,
+            row.opened_at,
+            row.reason,
+        )
+        for row in rows
+    ]
+
+
+def requeue(tx: Connection, entry_ids: Sequence[EntryId]) -> int:
+    """Put dead entries back to wait, all or none.
+
+    Raises:
+        NotInQueue: one of them is not dead.
+    """
+    return _move(tx, entry_ids, to=EntryState.WAITING, out_of=(EntryState.DEAD,), reason=None)
+
+
+def withdraw(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> int:
+    """Take open entries back unanswered, all or none. Their items may be chosen again.
+
+    Raises:
+        NotInQueue: one of them is not open.
+    """
+    open_states = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
+    return _move(tx, entry_ids, to=EntryState.WITHDRAWN, out_of=open_states, reason=reason)
+
+
+def _move(
+    tx: Connection,
+    entry_ids: Sequence[EntryId],
+    *,
+    to: EntryState,
+    out_of: Sequence[EntryState],
+    reason: str | None,
+) -> int:
+    moved = tx.execute(
+        update(entries)
+        .where(
+            entries.c.entry_id.in_(entry_ids),
+            entries.c.state.in_([state.value for state in out_of]),
+        )
+        .values(state=to.value, reason=reason)
+        .returning(entries.c.entry_id)
+    )
+    found = set(moved.scalars())
+    missing = [one for one in entry_ids if one not in found]
+    if missing:
+        raise NotInQueue(missing, to)
+    return len(found)

@@ -1,0 +1,62 @@
+"""What may be chosen, as arrays; and the order in which reviewers should see what was chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Items that are not asked about yet. N rows, C categories in the policy's order.
+
+    `probabilities` (N, C) come from each item's newest decision by the preferred model, else by
+    any; NaN where that model does not know the category. `in_band` (N,) tells which rows lie in
+    a category's review band or have no decision at all.
+    """
+
+    item_ids: NDArray[Any]
+    group_ids: NDArray[Any]
+    probabilities: FloatArray
+    in_band: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+    def where(self, rows: NDArray[Any]) -> Candidates:
+        """The same, for some rows (a mask or row numbers)."""
+        return Candidates(
+            self.item_ids[rows], self.group_ids[rows], self.probabilities[rows], self.in_band[rows]
+        )
+
+
+def fill_unknown(probabilities: FloatArray) -> FloatArray:
+    """Probabilities (N, C') without NaN, for strategies that need every number.
+
+    A category that no row knows says nothing about which row to ask and is left out. In one that
+    some rows know, the others get the mean of those. With nothing known at all, one column of
+    one half remains: everything is equally worth asking.
+    """
+    known = ~np.isnan(probabilities)
+    columns = known.any(axis=0)
+    if not columns.any():
+        return np.full((len(probabilities), 1), 0.5)
+    kept = probabilities[:, columns]
+    means = np.nanmean(kept, axis=0)
+    return np.where(np.isnan(kept), means, kept)
+
+
+def urgency(probabilities: FloatArray, severities: NDArray[np.int64]) -> FloatArray:
+    """How early a reviewer should see each row: the worst expected severity, shape (N,), in [0, 4].
+
+    A row without any probability counts as one half: unknown is not harmless.
+    """
+    known = np.where(np.isnan(probabilities), -np.inf, probabilities)
+    best = (known * severities).max(axis=1)
+    unknown = ~np.isfinite(best)
+    return np.where(unknown, 0.5 * severities.max(), best)

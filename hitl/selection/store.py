@@ -1,0 +1,167 @@
+"""The ledger of batches and picks in SQL, and the query that finds candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection, bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, TEXT
+
+from hitl.db.schema import batches, entries, items, picks
+from hitl.db.versions import keep_policy, keep_recipe
+from hitl.errors import Refused
+from hitl.policy import Policy
+from hitl.recipe import Recipe
+from hitl.records import BatchId, ItemId, ModelVersion, Pick
+from hitl.selection.candidates import Candidates
+
+
+class BatchExists(Refused):
+    """The batch id stands for another selection already."""
+
+    def __init__(self, batch_id: str, differs: str) -> None:
+        super().__init__(
+            f"batch {batch_id} exists with another {differs}; choose another batch id, "
+            "or repeat the one that made it"
+        )
+        self.batch_id = batch_id
+
+
+# An item is a candidate while it has content and no entry under this policy that is open,
+# done, or dead (a dead one waits for a person). A withdrawn one may be asked about again.
+_CANDIDATES = """
+    SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id, {columns}
+    FROM items i
+    LEFT JOIN (
+        SELECT DISTINCT ON (item_id) item_id, probabilities FROM decisions
+        ORDER BY item_id, (model_version = :preferred) DESC, decided_at DESC, decision_id DESC
+    ) d USING (item_id)
+    WHERE i.text IS NOT NULL
+      AND NOT EXISTS (
+        SELECT 1 FROM entries e
+        WHERE e.item_id = i.item_id AND e.state <> 'withdrawn'
+          AND (e.policy_id = :policy_id OR e.state IN ('waiting', 'dispatched', 'adjudicating')))
+    ORDER BY i.item_id
+"""
+
+
+def read_candidates(
+    tx: Connection, *, policy: Policy, preferred: ModelVersion | None
+) -> Candidates:
+    """Every candidate, ordered by item id.
+
+    `preferred` is the model version whose decisions count first; an item that it has not seen is
+    taken with its newest decision by any model.
+    """
+    count = len(policy.category)
+    columns = ", ".join(
+        f"(d.probabilities ->> :category_{k})::float8 AS p_{k}" for k in range(count)
+    )
+    names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
+    rows = tx.execute(
+        text(_CANDIDATES.format(columns=columns)),
+        {"preferred": preferred or "", "policy_id": policy.policy_id} | names,
+    ).all()
+    probabilities = np.array([row[2:] for row in rows], dtype=np.float64).reshape(-1, count)
+    low = np.array([one.review_from for one in policy.category])
+    high = np.array([one.block_from for one in policy.category])
+    # A comparison with NaN is false: an unknown category puts nothing into a band.
+    inside = np.any((probabilities >= low) & (probabilities <= high), axis=1)
+    return Candidates(
+        item_ids=np.array([row.item_id for row in rows], dtype=object),
+        group_ids=np.array([row.group_id for row in rows], dtype=object),
+        probabilities=probabilities,
+        in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
+    )
+
+
+def texts_of(tx: Connection, item_ids: Sequence[ItemId]) -> list[str]:
+    """The content of items, in the order asked."""
+    wanted = bindparam("wanted", list(item_ids), type_=ARRAY(TEXT))
+    rows = tx.execute(select(items.c.item_id, items.c.text).where(items.c.item_id == wanted.any_()))
+    found: dict[str, str] = {row.item_id: row.text for row in rows}
+    return [found[one] for one in item_ids]
+
+
+def record_batch(
+    tx: Connection,
+    *,
+    batch_id: BatchId,
+    policy: Policy,
+    recipe: Recipe,
+    model_version: ModelVersion | None,
+    seed: int,
+    plan: Mapping[str, Any],
+    chosen: Sequence[Pick],
+    training_pool_size: int,
+    measuring_pool_size: int,
+) -> None:
+    """Write the batch, its picks and one waiting entry a pick, all or nothing."""
+    keep_policy(tx, policy)
+    keep_recipe(tx, recipe)
+    tx.execute(
+        insert(batches).values(
+            batch_id=batch_id,
+            policy_id=policy.policy_id,
+            recipe_id=recipe.recipe_id,
+            model_version=model_version,
+            seed=seed,
+            plan=dict(plan),
+            training_pool_size=training_pool_size,
+            measuring_pool_size=measuring_pool_size,
+        )
+    )
+    if not chosen:
+        return
+    tx.execute(
+        insert(picks),
+        [
+            {
+                "batch_id": batch_id,
+                "item_id": pick.item_id,
+                "share": pick.share,
+                "strategy": pick.strategy,
+                "rank": pick.rank,
+                "worth": pick.worth,
+                "inclusion_probability": pick.inclusion_probability,
+            }
+            for pick in chosen
+        ],
+    )
+    tx.execute(
+        insert(entries),
+        [
+            {
+                "batch_id": batch_id,
+                "item_id": pick.item_id,
+                "policy_id": policy.policy_id,
+                "priority": pick.priority,
+                "votes_wanted": policy.votes_wanted,
+            }
+            for pick in chosen
+        ],
+    )
+
+
+def batch_report(
+    tx: Connection, batch_id: BatchId, *, policy: Policy, recipe: Recipe, seed: int
+) -> dict[str, int] | None:
+    """Picks per share of a batch that exists, or None.
+
+    Raises:
+        BatchExists: it was made under another policy, recipe or seed.
+    """
+    row = tx.execute(select(batches).where(batches.c.batch_id == batch_id)).one_or_none()
+    if row is None:
+        return None
+    wanted = {"policy_id": policy.policy_id, "recipe_id": recipe.recipe_id, "seed": seed}
+    for column, value in wanted.items():
+        if getattr(row, column) != value:
+            raise BatchExists(batch_id, column.removesuffix("_id"))
+    counted = tx.execute(
+        text("SELECT share, count(*) FROM picks WHERE batch_id = :b GROUP BY share ORDER BY 1"),
+        {"b": batch_id},
+    )
+    return {share: count for share, count in counted}

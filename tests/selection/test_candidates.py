@@ -1,0 +1,31 @@
+"""Unknown probabilities stay unknown, and urgency is the worst expected severity."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hitl.selection import fill_unknown, urgency
+
+NAN = float("nan")
+
+
+def test_a_category_that_no_row_knows_is_left_out() -> None:
+    filled = fill_unknown(np.array([[0.2, NAN], [0.6, NAN]]))
+
+    np.testing.assert_array_equal([[0.2], [0.6]], filled)
+
+
+def test_a_row_that_lacks_a_category_gets_the_mean_of_the_others() -> None:
+    filled = fill_unknown(np.array([[0.2, 0.4], [0.6, NAN], [0.1, 0.8]]))
+
+    np.testing.assert_allclose([[0.2, 0.4], [0.6, 0.6], [0.1, 0.8]], filled)
+
+
+def test_with_nothing_known_everything_is_equally_worth_asking() -> None:
+    np.testing.assert_array_equal([[0.5], [0.5]], fill_unknown(np.full((2, 3), NAN)))
+
+
+def test_urgency_is_probability_times_severity_of_the_worst_category() -> None:
+    found = urgency(np.array([[0.5, 0.9], [0.8, 0.1], [NAN, NAN]]), np.array([4, 1]))
+
+    np.testing.assert_allclose([2.0, 3.2, 2.0], found)
