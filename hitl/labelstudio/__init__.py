@@ -1,0 +1,59 @@
+"""Label Studio: the interface reviewers see, tasks there, annotations back."""
+
+from hitl.labelstudio import store
+from hitl.labelstudio.answers import store as answers
+from hitl.labelstudio.client import LabelStudioClient
+from hitl.labelstudio.errors import (
+    ImportRefused,
+    LabelStudioRefused,
+    LabelStudioUnavailable,
+    ProjectGone,
+    RequestRefused,
+)
+from hitl.labelstudio.interface import interface_hash, labelling_interface, project_spec
+from hitl.labelstudio.payloads import (
+    KnownTask,
+    NotCounted,
+    TaskContent,
+    annotations_of,
+    claim_of,
+    deleted_version,
+    differs,
+    people_of,
+    task_data,
+    unique_id_of,
+    vote_from,
+)
+from hitl.labelstudio.pushes import store as pushes
+from hitl.labelstudio.server import Account, LabelStudio, Page, ProjectSpec, SeenTask
+
+__all__ = [
+    "Account",
+    "ImportRefused",
+    "KnownTask",
+    "LabelStudio",
+    "LabelStudioClient",
+    "LabelStudioRefused",
+    "LabelStudioUnavailable",
+    "NotCounted",
+    "Page",
+    "ProjectGone",
+    "ProjectSpec",
+    "RequestRefused",
+    "SeenTask",
+    "TaskContent",
+    "annotations_of",
+    "answers",
+    "claim_of",
+    "deleted_version",
+    "differs",
+    "interface_hash",
+    "labelling_interface",
+    "people_of",
+    "project_spec",
+    "pushes",
+    "store",
+    "task_data",
+    "unique_id_of",
+    "vote_from",
+]

@@ -1,0 +1,1 @@
+"""Pushes: which entries are to become tasks, written down before the call that makes them."""

@@ -1,0 +1,210 @@
+"""Intents to have tasks, committed before the call, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, select, update
+
+from hitl.db.schema import decisions, entries, items, pushes, tasks
+from hitl.labelstudio.payloads import TaskContent
+from hitl.labelstudio.store import ASKABLE, OPEN, move_entries
+from hitl.policy import Policy
+from hitl.records import EntryId, EntryState, ItemId, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """An intent to have tasks: what one call to Label Studio is to bring."""
+
+    push_id: UUID
+    project_id: int
+    stage: Stage
+    contents: list[TaskContent]
+
+
+def _without_task(stage: Stage) -> Any:
+    return ~exists().where(tasks.c.entry_id == entries.c.entry_id, tasks.c.stage == stage)
+
+
+def _askable(policy: Policy, stage: Stage) -> Any:
+    return and_(
+        entries.c.policy_id == policy.policy_id,
+        entries.c.state == ASKABLE[stage],
+        _without_task(stage),
+    )
+
+
+def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
+    """Move entries to dead: a person must look."""
+    tx.execute(
+        update(entries)
+        .where(entries.c.entry_id.in_(entry_ids))
+        .values(state=EntryState.DEAD, reason=reason)
+    )
+
+
+def count_askable(tx: Connection, policy: Policy, stage: Stage) -> int:
+    """How many entries have no task at this stage yet, and should; only those with text."""
+    return tx.execute(
+        select(func.count())
+        .select_from(entries)
+        .join(items, items.c.item_id == entries.c.item_id)
+        .where(_askable(policy, stage), items.c.text.is_not(None))
+    ).scalar_one()
+
+
+def count_open(tx: Connection, project_id: int, stage: Stage) -> int:
+    """How many tasks of a project are intended or unanswered."""
+    return tx.execute(
+        select(func.count())
+        .select_from(tasks)
+        .join(entries, entries.c.entry_id == tasks.c.entry_id)
+        .where(
+            tasks.c.project_id == project_id,
+            entries.c.state.in_({ASKABLE[stage], OPEN[stage]}),
+        )
+    ).scalar_one()
+
+
+def _contents(policy: Policy) -> Select[Any]:
+    chosen = [
+        entries.c.entry_id,
+        entries.c.item_id,
+        items.c.text,
+        items.c.surface,
+        items.c.language,
+        items.c.created_at,
+    ]
+    query = select(*chosen).join_from(entries, items, items.c.item_id == entries.c.item_id)
+    if policy.show_model_opinion:
+        newest = (
+            select(decisions.c.probabilities)
+            .where(decisions.c.item_id == entries.c.item_id)
+            .order_by(decisions.c.decided_at.desc(), decisions.c.decision_id.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
+        query = query.add_columns(newest.label("opinion"))
+    return query
+
+
+def _content(row: Any) -> TaskContent:
+    return TaskContent(
+        entry_id=EntryId(row.entry_id),
+        item_id=ItemId(row.item_id),
+        text=row.text,
+        surface=row.surface,
+        language=row.language,
+        created_at=row.created_at,
+        opinion=getattr(row, "opinion", None),
+    )
+
+
+def intend_push(
+    tx: Connection,
+    push_id: UUID,
+    *,
+    project_id: int,
+    policy: Policy,
+    stage: Stage,
+    limit: int,
+    max_characters: int,
+) -> Push | None:
+    """Write down which tasks the next call will bring, most urgent first. None: nothing waits.
+
+    Commit before the call: the rows are how a killed one is found again. No entry is ever in
+    two pushes of a stage. At least one entry is taken, however long its text.
+    """
+    rows = tx.execute(
+        _contents(policy)
+        .where(_askable(policy, stage), items.c.text.is_not(None))
+        .order_by(entries.c.priority.desc(), entries.c.entry_id)
+        .limit(limit)
+        .with_for_update(of=entries, skip_locked=True)
+    ).all()
+    contents: list[TaskContent] = []
+    characters = 0
+    for row in rows:
+        characters += len(row.text)
+        if contents and characters > max_characters:
+            break
+        contents.append(_content(row))
+    if not contents:
+        return None
+    tx.execute(insert(pushes).values(push_id=push_id, project_id=project_id))
+    tx.execute(
+        insert(tasks),
+        [
+            {
+                "entry_id": one.entry_id,
+                "stage": stage,
+                "push_id": push_id,
+                "project_id": project_id,
+            }
+            for one in contents
+        ],
+    )
+    return Push(push_id, project_id, stage, contents)
+
+
+def unconfirmed_pushes(tx: Connection, project_id: int, policy: Policy, stage: Stage) -> list[Push]:
+    """Pushes of which we do not know what became, oldest first, with what may still be asked.
+
+    An entry that was withdrawn meanwhile is not among the contents.
+    """
+    unknown = tx.execute(
+        select(pushes.c.push_id)
+        .where(pushes.c.project_id == project_id, pushes.c.confirmed_at.is_(None))
+        .order_by(pushes.c.intended_at, pushes.c.push_id)
+    ).scalars()
+    found = []
+    for push_id in unknown.all():
+        rows = tx.execute(
+            _contents(policy)
+            .join(tasks, and_(tasks.c.entry_id == entries.c.entry_id, tasks.c.stage == stage))
+            .where(
+                tasks.c.push_id == push_id,
+                tasks.c.task_id.is_(None),
+                entries.c.state == ASKABLE[stage],
+                items.c.text.is_not(None),
+            )
+            .order_by(entries.c.priority.desc(), entries.c.entry_id)
+        )
+        found.append(Push(push_id, project_id, stage, [_content(row) for row in rows]))
+    return found
+
+
+def adopt(tx: Connection, push_id: UUID, stage: Stage, task_ids: Mapping[EntryId, int]) -> int:
+    """Write down the tasks that Label Studio has, and move their entries on. How many were new.
+
+    Safe to repeat; a task that is known already is left alone.
+    """
+    new = 0
+    for entry_id in sorted(task_ids):
+        new += tx.execute(
+            update(tasks)
+            .where(
+                tasks.c.entry_id == entry_id,
+                tasks.c.stage == stage,
+                tasks.c.push_id == push_id,
+                tasks.c.task_id.is_(None),
+            )
+            .values(task_id=task_ids[entry_id])
+        ).rowcount
+    if stage is Stage.REVIEW:
+        move_entries(tx, sorted(task_ids), EntryState.WAITING, EntryState.DISPATCHED)
+    return new
+
+
+def close_push(tx: Connection, push_id: UUID) -> None:
+    """The push is known in full; intents that brought no task are dropped and may be made anew."""
+    tx.execute(delete(tasks).where(tasks.c.push_id == push_id, tasks.c.task_id.is_(None)))
+    tx.execute(
+        update(pushes)
+        .where(pushes.c.push_id == push_id, pushes.c.confirmed_at.is_(None))
+        .values(confirmed_at=func.clock_timestamp())
+    )

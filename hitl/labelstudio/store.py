@@ -1,0 +1,214 @@
+"""What our tables know of Label Studio's projects, pushes and tasks, and the entries they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    Connection,
+    delete,
+    exists,
+    func,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from hitl.db.schema import (
+    collect_cursors,
+    entries,
+    labelling_projects,
+    policies,
+    pushes,
+    tasks,
+)
+from hitl.db.versions import keep_policy
+from hitl.labelstudio.payloads import KnownTask
+from hitl.policy import Policy, policy_from
+from hitl.records import EntryId, EntryState, Stage
+
+# Which entries a stage's task asks about, and which of them still may be asked.
+ASKABLE: Mapping[Stage, EntryState] = {
+    Stage.REVIEW: EntryState.WAITING,
+    Stage.ADJUDICATION: EntryState.ADJUDICATING,
+}
+OPEN: Mapping[Stage, EntryState] = {
+    Stage.REVIEW: EntryState.DISPATCHED,
+    Stage.ADJUDICATION: EntryState.ADJUDICATING,
+}
+
+
+_UNRESOLVED = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A Label Studio project of ours."""
+
+    project_id: int
+    stage: Stage
+
+
+def projects(tx: Connection, policy: Policy) -> list[Project]:
+    """The projects that ask this policy's questions, reviews before adjudications."""
+    rows = tx.execute(
+        select(labelling_projects.c.project_id, labelling_projects.c.stage)
+        .where(labelling_projects.c.policy_id == policy.policy_id)
+        .order_by(labelling_projects.c.stage.desc())
+    )
+    return [Project(row.project_id, Stage(row.stage)) for row in rows]
+
+
+def asked_policies(tx: Connection, policy_name: str) -> list[Policy]:
+    """Every version of a policy that has a project: an older one may still hold open tasks."""
+    rows = tx.execute(
+        select(policies.c.policy_id, policies.c.body)
+        .where(
+            policies.c.name == policy_name,
+            exists().where(labelling_projects.c.policy_id == policies.c.policy_id),
+        )
+        .order_by(policies.c.created_at, policies.c.policy_id)
+    )
+    return [policy_from(row.body, where=f"policy {row.policy_id}, as stored") for row in rows]
+
+
+def project_id_of(tx: Connection, policy: Policy, stage: Stage) -> int | None:
+    """The project of this very policy and stage."""
+    ids = [one.project_id for one in projects(tx, policy) if one.stage is stage]
+    return ids[0] if ids else None
+
+
+def keep_project(
+    tx: Connection, *, project_id: int, policy: Policy, stage: Stage, interface_hash: str
+) -> None:
+    """Remember which project asks this policy's questions, and by which interface."""
+    keep_policy(tx, policy)
+    tx.execute(
+        upsert(labelling_projects)
+        .values(
+            project_id=project_id,
+            policy_id=policy.policy_id,
+            stage=stage,
+            interface_hash=interface_hash,
+        )
+        .on_conflict_do_update(
+            index_elements=["project_id"], set_={"interface_hash": interface_hash}
+        )
+    )
+    tx.execute(upsert(collect_cursors).values(project_id=project_id).on_conflict_do_nothing())
+
+
+def forget_project(tx: Connection, project_id: int) -> list[EntryId]:
+    """Let go of a project that is gone; its open entries wait again. Their votes stay."""
+    known = [one.task_id for one in tasks_of(tx, project_id)]
+    back = vanished(tx, project_id, known)
+    tx.execute(delete(tasks).where(tasks.c.project_id == project_id))
+    tx.execute(delete(pushes).where(pushes.c.project_id == project_id))
+    tx.execute(delete(collect_cursors).where(collect_cursors.c.project_id == project_id))
+    tx.execute(delete(labelling_projects).where(labelling_projects.c.project_id == project_id))
+    return back
+
+
+def move_entries(
+    tx: Connection, entry_ids: Sequence[EntryId], before: EntryState, after: EntryState
+) -> list[EntryId]:
+    """Move those of these entries that are in one state to another, and say which."""
+    moved = tx.execute(
+        update(entries)
+        .where(entries.c.entry_id.in_(entry_ids), entries.c.state == before)
+        .values(state=after)
+        .returning(entries.c.entry_id)
+    )
+    return sorted(EntryId(one) for one in moved.scalars())
+
+
+def vanished(tx: Connection, project_id: int, task_ids: Sequence[int]) -> list[EntryId]:
+    """Forget open tasks that Label Studio does not have any more, so that they are made anew.
+
+    The entries whose task it was; first reviews wait again. What closed entries had is kept:
+    a team may clear out a project, and a vote is not taken back by that.
+    """
+    gone = tx.execute(
+        delete(tasks)
+        .where(
+            tasks.c.project_id == project_id,
+            tasks.c.task_id.in_(task_ids),
+            entries.c.entry_id == tasks.c.entry_id,
+            entries.c.state.in_(_UNRESOLVED),
+        )
+        .returning(tasks.c.entry_id, tasks.c.stage)
+    ).all()
+    reviews = sorted(EntryId(row.entry_id) for row in gone if row.stage == Stage.REVIEW)
+    move_entries(tx, reviews, EntryState.DISPATCHED, EntryState.WAITING)
+    return sorted(EntryId(row.entry_id) for row in gone)
+
+
+def resume(tx: Connection, entry_ids: Sequence[EntryId]) -> None:
+    """Entries that wait although they have a task are with the reviewers again."""
+    move_entries(tx, entry_ids, EntryState.WAITING, EntryState.DISPATCHED)
+
+
+def requeued(tx: Connection, project_id: int) -> dict[int, EntryId]:
+    """Tasks of entries that wait again although they have one (a person requeued them)."""
+    rows = tx.execute(
+        select(tasks.c.task_id, tasks.c.entry_id)
+        .join(entries, entries.c.entry_id == tasks.c.entry_id)
+        .where(
+            tasks.c.project_id == project_id,
+            tasks.c.stage == Stage.REVIEW,
+            tasks.c.task_id.is_not(None),
+            entries.c.state == EntryState.WAITING,
+        )
+    )
+    return {row.task_id: EntryId(row.entry_id) for row in rows}
+
+
+def tasks_of(
+    tx: Connection, project_id: int, *, task_ids: Sequence[int] | None = None, from_id: int = 0
+) -> list[KnownTask]:
+    """Our tasks of a project from this id on, by id; of these ids only, if given."""
+    query = (
+        select(tasks)
+        .where(tasks.c.project_id == project_id, tasks.c.task_id >= from_id)
+        .order_by(tasks.c.task_id)
+    )
+    if task_ids is not None:
+        query = query.where(tasks.c.task_id.in_(task_ids))
+    return [
+        KnownTask(row.task_id, project_id, EntryId(row.entry_id), Stage(row.stage), row.push_id)
+        for row in tx.execute(query)
+    ]
+
+
+def pushes_of(tx: Connection, project_id: int, push_ids: Sequence[UUID]) -> set[UUID]:
+    """Which of these pushes are ours."""
+    rows = tx.execute(
+        select(pushes.c.push_id).where(
+            pushes.c.project_id == project_id, pushes.c.push_id.in_(push_ids)
+        )
+    )
+    return set(rows.scalars())
+
+
+def states(tx: Connection, entry_ids: Sequence[EntryId]) -> dict[EntryId, EntryState]:
+    """Where these entries are."""
+    rows = tx.execute(
+        select(entries.c.entry_id, entries.c.state).where(entries.c.entry_id.in_(entry_ids))
+    )
+    return {EntryId(row.entry_id): EntryState(row.state) for row in rows}
+
+
+def oldest_task_to_sweep(tx: Connection, project_id: int, *, closed_since: datetime) -> int | None:
+    """The lowest id of a task whose entry is open or closed since then. None: there is none."""
+    found: int | None = tx.execute(
+        select(func.min(tasks.c.task_id))
+        .join(entries, entries.c.entry_id == tasks.c.entry_id)
+        .where(
+            tasks.c.project_id == project_id,
+            entries.c.state.in_(_UNRESOLVED) | (entries.c.closed_at >= closed_since),
+        )
+    ).scalar()
+    return found
