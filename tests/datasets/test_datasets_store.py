@@ -1,0 +1,145 @@
+"""Examples follow from labels; the same bound gives the same examples again."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection, text
+
+from hitl.datasets import (
+    find_snapshot,
+    last_label_id,
+    newest_snapshot,
+    read_examples,
+    record_snapshot,
+)
+from hitl.labels import resolve_entries
+from hitl.records import EntryState, PolicyId, SnapshotId, Split
+from tests.builders import add_entries, add_items, add_policy, make_policy
+from tests.labels.builders import annotate, asked, move
+
+pytestmark = pytest.mark.postgres
+
+
+def test_an_answered_item_is_an_example_with_its_pick(tx: Connection) -> None:
+    policy = add_policy(tx)
+    add_items(tx, {"i1": "some words"}, group_id="g1")
+    (entry,) = add_entries(tx, ["i1"], policy=policy, inclusion_probability=0.125)
+    move(tx, [entry], EntryState.DISPATCHED)
+    annotate(tx, entry, {"hate": True})
+    resolve_entries(tx, [entry], policy)
+
+    (row,) = read_examples(tx, policy.policy_id, measuring_fraction=0.0)
+
+    example = row.example
+    assert ("i1", "some words", {"hate": 1.0}) == (example.item_id, example.text, example.labels)
+    assert ("g1", Split.TRAIN, 1.0, 0.125) == (
+        example.group_id,
+        example.split,
+        example.weight,
+        example.inclusion_probability,
+    )
+    assert ("b1", "audit", "random") == (row.batch_id, row.share, row.strategy)
+
+
+def test_examples_come_in_order_of_their_item_id_whatever_the_collation(tx: Connection) -> None:
+    names = ["b", "A", "a", "B", "ä", "10", "9"]
+    policy, entries = asked(tx, names)
+    for entry in entries:
+        annotate(tx, entry)
+    resolve_entries(tx, entries, policy)
+
+    rows = read_examples(tx, policy.policy_id, measuring_fraction=0.25)
+
+    assert sorted(names) == [row.example.item_id for row in rows]
+
+
+def test_without_a_bound_examples_are_those_of_the_view(tx: Connection) -> None:
+    policy, entries = asked(tx, [f"i{k}" for k in range(8)])
+    for k, entry in enumerate(entries):
+        annotate(tx, entry, {"hate": k % 2 == 0} if k % 3 else {"hate": True, "spam": False})
+    resolve_entries(tx, entries, policy)
+    annotate(tx, entries[0], kind="deleted", version=1)
+    annotate(tx, entries[1], {"spam": True}, version=1)
+    resolve_entries(tx, entries, policy)
+    tx.execute(text("UPDATE items SET text = NULL, content_hash = NULL WHERE item_id = 'i2'"))
+
+    rows = read_examples(tx, policy.policy_id, measuring_fraction=0.25)
+
+    columns = "item_id, text, language, surface, group_id, labels, example_weight, batch_id"
+    assert 6 == len(rows)
+    assert [
+        tuple(row) for row in tx.execute(text(f"SELECT {columns} FROM examples ORDER BY 1"))
+    ] == [
+        (
+            row.example.item_id,
+            row.example.text,
+            row.example.language,
+            row.example.surface,
+            row.example.group_id,
+            row.example.labels,
+            row.example.weight,
+            row.batch_id,
+        )
+        for row in rows
+    ]
+
+
+def test_an_earlier_bound_gives_the_examples_of_then(tx: Connection) -> None:
+    policy, entries = asked(tx, ["i1", "i2", "i3"])
+    annotate(tx, entries[0], {"hate": True})
+    annotate(tx, entries[1], {"hate": False})
+    resolve_entries(tx, entries, policy)
+    bound = last_label_id(tx, policy.policy_id)
+    then = read_examples(tx, policy.policy_id, measuring_fraction=0.25)
+    annotate(tx, entries[0], kind="deleted", version=1)
+    annotate(tx, entries[1], {"hate": True}, version=1)
+    annotate(tx, entries[2], {"hate": True})
+    resolve_entries(tx, entries, policy)
+
+    again = read_examples(tx, policy.policy_id, measuring_fraction=0.25, upto_label_id=bound)
+    now = read_examples(tx, policy.policy_id, measuring_fraction=0.25)
+
+    assert then == again
+    assert [("i2", {"hate": 1.0}), ("i3", {"hate": 1.0})] == [
+        (row.example.item_id, row.example.labels) for row in now
+    ]
+
+
+def test_labels_of_another_policy_are_not_examples_of_this_one(tx: Connection) -> None:
+    policy, (entry,) = asked(tx, ["i1"])
+    annotate(tx, entry)
+    resolve_entries(tx, [entry], policy)
+    other = add_policy(tx, make_policy(version="2"))
+
+    assert [] == read_examples(tx, other.policy_id, measuring_fraction=0.25)
+    assert 0 == last_label_id(tx, other.policy_id)
+
+
+def test_a_snapshot_row_is_written_once_and_found_again(tx: Connection) -> None:
+    policy = add_policy(tx)
+
+    def record(name: str, upto: int) -> bool:
+        return record_snapshot(
+            tx,
+            snapshot_id=SnapshotId(name),
+            policy_id=policy.policy_id,
+            path=f"snapshots/{name}",
+            examples=3,
+            labels=5,
+            last_label_id=upto,
+        )
+
+    assert (True, True, False) == (record("s1", 10), record("s2", 20), record("s1", 30))
+    found = find_snapshot(tx, SnapshotId("s1"))
+    assert found is not None
+    assert ("snapshots/s1", 3, 5, 10) == (
+        found.path,
+        found.examples,
+        found.labels,
+        found.last_label_id,
+    )
+    newest = newest_snapshot(tx, policy.policy_id)
+    assert newest is not None
+    assert "s2" == newest.snapshot_id
+    assert None is find_snapshot(tx, SnapshotId("s3"))
+    assert None is newest_snapshot(tx, PolicyId("other"))
