@@ -1,0 +1,134 @@
+"""What every model can do, and the text model that does it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hitl.training import bundle as disk
+from hitl.training.bundle import Bundle
+from hitl.training.calibration import CalibratedBy, Calibration, Float64
+from hitl.training.embedding import Embedding
+from hitl.training.errors import BadBundle
+from hitl.training.features import FEATURE_VERSION, Vocabulary
+from hitl.training.recipe import FeatureRecipe
+
+_TEXTS_AT_ONCE = 8192
+
+
+class Model(Protocol):
+    """A model of any kind, as selection, evaluation and scanning see it.
+
+    `predict` and `embed` give an item the same row whatever it is batched with.
+    """
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The order of C."""
+        ...
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the manifest says: versions, seed, counts, metrics."""
+        ...
+
+    def predict(self, items: Sequence[str]) -> Float64:
+        """Probabilities (N, C), each category on its own."""
+        ...
+
+    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Rows (N, D) of length 1, near where items are alike."""
+        ...
+
+    def save(self, folder: Path) -> Path:
+        """Write the model as a bundle."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextModel:
+    """Hashed n-grams, one linear score a category, a sigmoid. Exact in any batch, one thread."""
+
+    bundle: Bundle
+    vocabulary: Vocabulary
+    weights: NDArray[np.float32]  # (D, C), both heads folded into one
+    intercepts: NDArray[np.float32]  # (C,)
+    calibration: Calibration
+    embedding: Embedding
+
+    KIND = "text-linear"
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Self:
+        """The model that a bundle of this kind holds."""
+        t, about = bundle.tensors, bundle.about
+        features = {**about["features"], "char_grams": tuple(about["features"]["char_grams"])}
+        vocabulary = Vocabulary(t["buckets"].astype(np.int64), t["idf"], FeatureRecipe(**features))
+        by = tuple(CalibratedBy(m["calibrated_by"]) for m in about["metrics"].values())
+        return cls(
+            bundle,
+            vocabulary,
+            t["weights"],
+            t["intercepts"],
+            Calibration(t["slopes"], t["offsets"], by),
+            Embedding(t["embedding_columns"], t["embedding_axes"]),
+        )
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """The order of C."""
+        return self.bundle.categories
+
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the manifest says."""
+        return self.bundle.about
+
+    def logits(self, items: Sequence[str]) -> Float64:
+        """Scores (N, C) before calibration."""
+        parts = [self._scores(rows) for rows in self._features(items)]
+        return np.concatenate([np.zeros((0, len(self.categories))), *parts])
+
+    def predict(self, items: Sequence[str]) -> Float64:
+        """Probabilities (N, C), each category on its own."""
+        return self.calibration.probabilities(self.logits(items))
+
+    def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
+        """Rows (N, D) of length 1; zeros for a text without any known n-gram."""
+        empty = np.zeros((0, self.embedding.axes.shape[1]), dtype=np.float32)
+        return np.concatenate([empty, *map(self.embedding.rows, self._features(items))])
+
+    def save(self, folder: Path) -> Path:
+        """Write the model as a bundle."""
+        return self.bundle.save(folder)
+
+    def _features(self, items: Sequence[str]) -> Iterator[sparse.csr_matrix]:
+        for start in range(0, len(items), _TEXTS_AT_ONCE):
+            yield self.vocabulary.rows(items[start : start + _TEXTS_AT_ONCE])
+
+    def _scores(self, rows: sparse.csr_matrix) -> Float64:
+        scores: Float64 = (rows @ self.weights + self.intercepts).astype(np.float64)
+        return scores
+
+
+def load(folder: Path) -> Model:
+    """The model in a bundle folder.
+
+    Raises:
+        BadBundle: it is unfinished, was changed, or was made by a newer or other code.
+    """
+    bundle = disk.read(Path(folder))
+    kind = bundle.about.get("kind")
+    if kind != TextModel.KIND:
+        raise BadBundle(Path(folder), f"holds a model of kind {kind!r}; update hitl to read it")
+    version = bundle.about["feature_version"]
+    if version != FEATURE_VERSION:
+        reason = f"needs feature version {version}, this is {FEATURE_VERSION}; train again"
+        raise BadBundle(Path(folder), reason)
+    return TextModel.of(bundle)
