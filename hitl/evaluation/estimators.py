@@ -1,0 +1,286 @@
+"""What the labels say of all decisions, though the labelled ones were not chosen evenly.
+
+Each label stands for 1 / inclusion probability items. Every metric here is good / (good + bad)
+for two kinds of item, so one estimator and two kinds of interval serve them all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level, same_length
+from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
+from hitl.evaluation.intervals import CellTotal, share_limits, wilson
+
+Kind = Literal["certified", "descriptive"]
+
+MIN_EVENTS = 10
+"""Fewer items than this in what a metric divides by, and there is a code in place of a number."""
+STEADY_EVENTS = 10
+HEAVIEST_SHARE = 0.25
+
+
+class Cells(NamedTuple):
+    """How much an item counts as good and as bad: indexed by [violating][flagged]."""
+
+    good: tuple[tuple[float, float], tuple[float, float]]
+    bad: tuple[tuple[float, float], tuple[float, float]]
+
+
+# Rows: not violating, violating. Columns: not flagged, flagged.
+METRICS: dict[str, Cells] = {
+    "prevalence": Cells(good=((0, 0), (1, 1)), bad=((1, 1), (0, 0))),
+    "precision": Cells(good=((0, 0), (0, 1)), bad=((0, 1), (0, 0))),
+    "recall": Cells(good=((0, 0), (0, 1)), bad=((0, 0), (1, 0))),
+    "f1": Cells(good=((0, 0), (0, 2)), bad=((0, 1), (1, 0))),
+    "fpr": Cells(good=((0, 1), (0, 0)), bad=((1, 0), (0, 0))),
+    "fnr": Cells(good=((0, 0), (1, 0)), bad=((0, 0), (0, 1))),
+    "accuracy": Cells(good=((1, 0), (0, 1)), bad=((0, 1), (1, 0))),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PostStrata:
+    """How many items of the whole population are flagged and not, where that is known exactly."""
+
+    flagged: int
+    not_flagged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A metric of the population, with its interval; or a code saying why there is no number.
+
+    `n` items are in what the metric divides by (the flagged ones for precision, the violating
+    ones for recall); `n_events` of them are in the rarer of its two cells. `n_effective` is the
+    size of an even random draw that would be as informative. `n_excluded` labels have no
+    inclusion probability, `n_unknown` items have no answer; neither counts.
+    Codes: `no_labels`, `too_few_events`, `stratum_without_labels`.
+    """
+
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    n_effective: float | None
+    n_events: int
+    method: str
+    code: str | None
+    confidence: float
+    unstable: bool = False
+    n_excluded: int = 0
+    n_unknown: int = 0
+
+    def __str__(self) -> str:
+        if self.value is None or self.low is None or self.high is None:
+            return f"{self.metric} {self.code} (n {self.n})"
+        width = self.high - self.low
+        digits = min(6, max(2, math.ceil(-math.log10(width)) + 1)) if width > 0.0 else 2
+        effective = "" if self.n_effective is None else f", effective {self.n_effective:.0f}"
+        return (
+            f"{self.metric} {self.value:.{digits}f} [{self.low:.{digits}f}, "
+            f"{self.high:.{digits}f}] (n {self.n}{effective}, {self.method}"
+            f"{', unstable' if self.unstable else ''})"
+        )
+
+
+class _Labels(NamedTuple):
+    """What counts: one row a label with a known answer and a known chance."""
+
+    violating: BoolArray
+    flagged: BoolArray
+    chance: FloatArray
+    weight: FloatArray
+
+
+def estimate(
+    metric: str,
+    *,
+    truth: ArrayLike,
+    flagged: ArrayLike,
+    inclusion_probability: ArrayLike,
+    confidence: float = 0.95,
+    kind: Kind = "certified",
+    post_strata: PostStrata | None = None,
+    largest_weight: float | None = None,
+    min_events: int = MIN_EVENTS,
+) -> Estimate:
+    """Estimate a metric of all items from labelled ones, whatever chance each had to be chosen.
+
+    `certified` is the interval to make a promise by: gamma limits joined by MOVER. It covered at
+    least as often as it says in every simulated design, also with no event at all, and is wider
+    for it. `descriptive` is the one to look at: Wilson's with an effective n; it may cover a
+    little less often than it says when events are rare and weights uneven.
+
+    Both speak of the items that could have been drawn. An item that was sure to be chosen adds
+    no uncertainty to `certified`: a census of the pool has no width.
+
+    Args:
+        metric: a key of METRICS.
+        truth: shape (N,): 1 violating, 0 not, NaN nobody answered (left out: right only where
+            not answering has nothing to do with the answer).
+        flagged: shape (N,): did the decision flag it.
+        inclusion_probability: shape (N,), in (0, 1]; NaN where the strategy has none: such rows
+            are left out and counted in `n_excluded`. Draws are taken to be independent.
+        post_strata: how many items of the whole population are flagged and not; sharpens all
+            but precision.
+        largest_weight: the largest 1 / inclusion probability that the design gave to any item,
+            drawn or not. Default: the largest among those drawn, per flag.
+        min_events: floor for the number of items that the metric divides by.
+
+    Raises:
+        UnknownMetric: no such metric.
+        BadArrays: shapes differ, or numbers are impossible.
+
+    Source: Hájek's ratio of Horvitz-Thompson totals; linearised variance for Poisson sampling.
+    """
+    if metric not in METRICS:
+        raise UnknownMetric(metric, METRICS)
+    if kind not in ("certified", "descriptive"):
+        raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
+    level("confidence", confidence)
+    cells = METRICS[metric]
+    labels, n_excluded, n_unknown = _labels(truth, flagged, inclusion_probability)
+    counts = _Counts.of(labels, cells)
+    method = "gmover" if kind == "certified" else "wilson-neff"
+
+    def without_number(code: str) -> Estimate:
+        return Estimate(
+            metric=metric, value=None, low=None, high=None, n=counts.n, n_effective=None,
+            n_events=counts.n_events, method=method, code=code, confidence=confidence,
+            n_excluded=n_excluded, n_unknown=n_unknown,
+        )  # fmt: skip
+
+    if len(labels.weight) == 0:
+        return without_number("no_labels")
+    if counts.n < max(min_events, 1):
+        return without_number("too_few_events")
+    if post_strata is not None and metric != "precision":
+        if _has_empty_stratum(labels, post_strata):
+            return without_number("stratum_without_labels")
+        labels = _post_stratified(labels, post_strata)
+
+    good, bad = _worth(cells.good, labels), _worth(cells.bad, labels)
+    value = float((labels.weight * good).sum() / (labels.weight * (good + bad)).sum())
+    n_effective = _effective_n(labels, good, bad, value, post_strata is not None)
+    if kind == "certified":
+        low, high = share_limits(
+            _cell(labels, good, cells.good, largest_weight),
+            _cell(labels, bad, cells.bad, largest_weight),
+            confidence=confidence,
+        )
+    else:
+        low, high = wilson(value, n_effective, confidence=confidence)
+    heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
+    return Estimate(
+        metric=metric, value=value, low=min(low, value), high=max(high, value), n=counts.n,
+        n_effective=n_effective, n_events=counts.n_events, method=method, code=None,
+        confidence=confidence,
+        unstable=counts.n_events < STEADY_EVENTS or heaviest > HEAVIEST_SHARE,
+        n_excluded=n_excluded, n_unknown=n_unknown,
+    )  # fmt: skip
+
+
+class _Counts(NamedTuple):
+    n: int
+    n_events: int
+
+    @classmethod
+    def of(cls, labels: _Labels, cells: Cells) -> _Counts:
+        good = int(np.count_nonzero(_worth(cells.good, labels)))
+        bad = int(np.count_nonzero(_worth(cells.bad, labels)))
+        return cls(n=good + bad, n_events=min(good, bad))
+
+
+def _labels(
+    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike
+) -> tuple[_Labels, int, int]:
+    violating = answers("truth", truth)
+    flags = answers("flagged", flagged)
+    chance = floats("inclusion_probability", inclusion_probability)
+    same_length(len(violating), flagged=flags, inclusion_probability=chance)
+    if np.isnan(flags).any():
+        raise BadArrays("flagged", "holds NaN; leave out the items that were never decided on")
+    measures = ~np.isnan(chance)
+    if not np.all((chance[measures] > 0.0) & (chance[measures] <= 1.0)):
+        raise BadArrays(
+            "inclusion_probability",
+            "holds a number outside (0, 1]; use NaN where a strategy has no known chance",
+        )
+    known = measures & ~np.isnan(violating)
+    kept = _Labels(violating[known] == 1.0, flags[known] == 1.0, chance[known], 1.0 / chance[known])
+    return kept, int(np.count_nonzero(~measures)), int(np.count_nonzero(measures & ~known))
+
+
+def _worth(cell: tuple[tuple[float, float], tuple[float, float]], labels: _Labels) -> FloatArray:
+    """How much each label counts in this cell, before weighing."""
+    table = np.array(cell, dtype=np.float64)
+    found: FloatArray = table[labels.violating.astype(int), labels.flagged.astype(int)]
+    return found
+
+
+def _has_empty_stratum(labels: _Labels, known: PostStrata) -> bool:
+    if known.flagged < 0 or known.not_flagged < 0:
+        raise BadLevel("post_strata", min(known.flagged, known.not_flagged), "counts of 0 or more")
+    missing_flagged = known.flagged > 0 and not labels.flagged.any()
+    return bool(missing_flagged or (known.not_flagged > 0 and labels.flagged.all()))
+
+
+def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
+    weight = labels.weight.copy()
+    for group, size in ((labels.flagged, known.flagged), (~labels.flagged, known.not_flagged)):
+        if group.any():
+            weight[group] *= size / weight[group].sum()
+    return labels._replace(weight=weight)
+
+
+def _effective_n(
+    labels: _Labels, good: FloatArray, bad: FloatArray, value: float, post_stratified: bool
+) -> float:
+    """value (1 - value) / variance; Kish's where the variance says nothing."""
+    base = labels.weight * (good + bad)
+    residual = (good - value * (good + bad)) / base.sum()
+    if post_stratified:
+        for group in (labels.flagged, ~labels.flagged):
+            if group.any() and labels.weight[group].sum() > 0.0:
+                residual[group] -= np.average(residual[group], weights=labels.weight[group])
+    variance = float(((1.0 - labels.chance) * (labels.weight * residual) ** 2).sum())
+    if variance > 0.0 and 0.0 < value < 1.0:
+        return value * (1.0 - value) / variance
+    return float(base.sum() ** 2 / (base**2).sum())
+
+
+def _cell(
+    labels: _Labels,
+    worth: FloatArray,
+    cell: tuple[tuple[float, float], tuple[float, float]],
+    largest_weight: float | None,
+) -> CellTotal:
+    random = labels.chance < 1.0
+    amount = labels.weight * worth
+    table = np.array(cell, dtype=np.float64)
+    if largest_weight is not None:
+        largest = largest_weight * float(table.max())
+    else:
+        # One more event of this cell could be any item with a flag that the cell admits.
+        could_count = table.max(axis=0)[labels.flagged.astype(int)]
+        if not could_count.any():
+            could_count = np.full(len(amount), table.max())
+        largest = float((labels.weight * could_count * random).max(initial=0.0))
+    return CellTotal(
+        total=float(amount[random].sum()),
+        variance=float(((1.0 - labels.chance) * amount**2).sum()),
+        largest_weight=largest,
+        certain=float(amount[~random].sum()),
+    )
+
+
+def _heaviest(amount: FloatArray) -> float:
+    total = amount.sum()
+    return float(amount.max() / total) if total > 0.0 else 0.0

@@ -1,0 +1,107 @@
+"""May the challenger replace the champion? Judged on the same labelled items, with its reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hitl.evaluation.cells import Table, Thresholds
+from hitl.evaluation.gate_reasons import (
+    category_reasons,
+    f1_reason,
+    items_reason,
+    macro_reason,
+    nll_reason,
+    nothing_to_compare_reason,
+    skill_reason,
+    thin_reason,
+)
+from hitl.evaluation.paired import MEANS, differences, paired_categories, skill, spreads
+from hitl.evaluation.verdict import GateRules, Verdict, verdict_of
+
+
+def judge(
+    champion_probabilities: ArrayLike | None,
+    challenger_probabilities: ArrayLike,
+    truth: ArrayLike,
+    categories: Sequence[str],
+    *,
+    rules: GateRules,
+    thresholds: Thresholds,
+    groups: Sequence[object] | None = None,
+    weights: ArrayLike | None = None,
+    seed: int,
+) -> Verdict:
+    """Compare two models on the same test items, none of which either was trained on.
+
+    Every difference is resampled in pairs: both models always on the same items, whole groups at
+    once. A rule can pass, fail, or stay undecided; any failure refuses, else any undecided rule
+    means insufficient, else promote. What each rule guarantees, at the rules' confidence:
+
+    - `test_items`: at least `min_test_items` items have an answer that both models gave a
+      probability for.
+    - `macro`: mean average precision over categories with enough events is not lower than the
+      champion's by `margin` or more (with `require_superiority`: is higher). A challenger that
+      is worse by more than the margin passes with chance 1 - confidence at most, about (the
+      bootstrap is exact only for many items). It fails when it is shown to be lower at all and
+      not shown to be within the margin.
+    - `category`: the same for each category with `min_category_positives` groups or more on
+      either side of the answer; Holm's correction keeps the chance of one wrong pass, or one
+      wrong failure, over all of them at 1 - confidence. Categories with less are noted only.
+    - `nll`: mean negative log-likelihood over the same categories. A guard, not a promise: it
+      passes when the observed increase is within `max_nll_increase`, fails when the increase is
+      shown to be larger, and is undecided between. It catches a broken calibration.
+    - without a champion `skill`: macro average precision is above that of a random order by more
+      than `margin`. Scores without any skill pass with chance 1 - confidence at most. It never
+      fails: it passes, or a person has to approve.
+    - `f1`: at the policy's thresholds; noted, never judged.
+
+    Args:
+        champion_probabilities: shape (N, C), NaN where it does not know the category; None:
+            there is no champion.
+        challenger_probabilities, truth: as for `evaluate`.
+        weights: shape (N,), such as 1 / inclusion probability.
+
+    Raises:
+        BadArrays: shapes differ, or numbers are impossible.
+
+    Source: non-inferiority as an intersection-union test (Berger 1982); Holm (1979).
+    """
+    new = Table.checked(
+        challenger_probabilities, truth, categories,
+        thresholds=thresholds, weights=weights, groups=groups,
+    )  # fmt: skip
+    old = new
+    if champion_probabilities is not None:
+        old = Table.checked(
+            champion_probabilities, truth, categories,
+            thresholds=thresholds, weights=weights, groups=groups,
+        )  # fmt: skip
+        both = new.known & old.known
+        new, old = new._replace(known=both), old._replace(known=both)
+
+    items = int(np.count_nonzero(new.known.any(axis=1) & (new.weights > 0.0)))
+    if items < rules.min_test_items:
+        return verdict_of([items_reason(items, rules)])
+    pairs, thin = paired_categories(new, old, categories, min_events=rules.min_category_positives)
+    reasons = [items_reason(items, rules), *(thin_reason(pair, rules) for pair in thin)]
+    if not pairs:
+        return verdict_of([*reasons, nothing_to_compare_reason(len(categories), items, rules)])
+    if champion_probabilities is None:
+        gain = skill(pairs, new, resamples=rules.resamples, seed=seed)
+        return verdict_of([*reasons, skill_reason(gain, pairs, rules)])
+    figures = spreads(
+        lambda resample: differences(pairs, resample), new, resamples=rules.resamples, seed=seed
+    )
+    macro, nll, f1 = figures[-MEANS:]
+    return verdict_of(
+        [
+            *reasons,
+            macro_reason(macro, pairs, rules),
+            *category_reasons(figures[:-MEANS], pairs, rules),
+            nll_reason(nll, pairs, rules),
+            f1_reason(f1, pairs, rules),
+        ]
+    )

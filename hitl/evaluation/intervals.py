@@ -1,0 +1,157 @@
+"""Intervals for one proportion, one weighted total, and a share made of two totals."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from scipy.stats import beta, chi2, norm
+
+from hitl.evaluation.arrays import level
+from hitl.evaluation.errors import BadLevel
+
+
+class Interval(NamedTuple):
+    """Both ends included."""
+
+    low: float
+    high: float
+
+
+class CellTotal(NamedTuple):
+    """The weighted total of one cell (say, flagged and violating), as the design sees it.
+
+    `total` adds weight over the items whose selection was random; `certain` adds the items that
+    were sure to be chosen; `variance` is that of `total`. `largest_weight` is the most that one
+    item nobody drew could weigh; 0 where every item was sure to be chosen.
+    """
+
+    total: float
+    variance: float
+    largest_weight: float
+    certain: float = 0.0
+
+    @property
+    def value(self) -> float:
+        """All of it."""
+        return self.total + self.certain
+
+
+def wilson(proportion: float, n: float, *, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval; `n` may be an effective n and need not be whole.
+
+    Source: Wilson (1927); with an effective n, Korn and Graubard (1998).
+    """
+    _check(proportion, n, confidence)
+    z = float(norm.ppf((1.0 + confidence) / 2.0))
+    middle = (proportion + z * z / (2.0 * n)) / (1.0 + z * z / n)
+    spread = math.sqrt(proportion * (1.0 - proportion) / n + z * z / (4.0 * n * n))
+    half = z / (1.0 + z * z / n) * spread
+    # Rounding may leave an end just inside 0 or 1, on the wrong side of the proportion itself.
+    return Interval(
+        max(0.0, min(middle - half, proportion)), min(1.0, max(middle + half, proportion))
+    )
+
+
+def clopper_pearson(proportion: float, n: float, *, confidence: float = 0.95) -> Interval:
+    """The exact binomial interval: covers at least as often as it says; `n` need not be whole.
+
+    Source: Clopper and Pearson (1934); with an effective n, Korn and Graubard (1998).
+    """
+    _check(proportion, n, confidence)
+    tail = (1.0 - confidence) / 2.0
+    events = proportion * n
+    low = 0.0 if events <= 0.0 else float(beta.ppf(tail, events, n - events + 1.0))
+    high = 1.0 if events >= n else float(beta.ppf(1.0 - tail, events + 1.0, n - events))
+    return Interval(low, high)
+
+
+def gamma_limits(
+    total: float, variance: float, largest_weight: float, *, confidence: float = 0.95
+) -> Interval:
+    """Limits of a weighted total of rare events, sensible at zero events.
+
+    With unit weights they are Garwood's exact Poisson limits.
+    Args:
+        variance: the sum of squared weights of the events (less for a known finite population).
+        largest_weight: what one more event could weigh at most, by the design.
+
+    Source: Fay and Feuer (1997).
+    """
+    level("confidence", confidence)
+    tail = (1.0 - confidence) / 2.0
+    low = 0.0
+    if total > 0.0 and variance > 0.0:
+        low = variance / (2.0 * total) * float(chi2.ppf(tail, 2.0 * total**2 / variance))
+    elif total > 0.0:
+        low = total
+    if largest_weight <= 0.0:
+        return Interval(low, total)
+    above, spread = total + largest_weight, variance + largest_weight**2
+    high = spread / (2.0 * above) * float(chi2.ppf(1.0 - tail, 2.0 * above**2 / spread))
+    return Interval(low, high)
+
+
+def share_limits(good: CellTotal, bad: CellTotal, *, confidence: float = 0.95) -> Interval:
+    """Limits of good / (good + bad), for independent totals ("gmover").
+
+    Gamma limits for each total, joined on log(bad / good) by the method of variance estimates
+    recovery. Where a total is 0 its logarithm has no place to stand, and the outer limits of
+    both are joined instead, which is wider.
+
+    In the published simulations it covered at least as often as it said in all 75
+    configurations, among them designs that look at the model's top of the list.
+
+    Source: Fay and Feuer (1997) for the limits; Zou and Donner (2008) for joining them.
+    """
+    g, b = good.value, bad.value
+    if g <= 0.0 and b <= 0.0:
+        return Interval(0.0, 1.0)
+    g_low, g_high = _cell_limits(good, confidence)
+    b_low, b_high = _cell_limits(bad, confidence)
+    if g <= 0.0:
+        return Interval(0.0, g_high / (g_high + b_low))
+    if b <= 0.0:
+        return Interval(g_low / (g_low + b_high), 1.0)
+    middle = math.log(b / g)
+    # A lower limit of 0 puts that end of the ratio at infinity.
+    more = math.inf if g_low <= 0.0 else math.hypot(math.log(b_high / b), math.log(g / g_low))
+    less = math.inf if b_low <= 0.0 else math.hypot(math.log(b / b_low), math.log(g_high / g))
+    return Interval(_share(middle + more), _share(middle - less))
+
+
+def newcombe(
+    first: float, first_n: float, second: float, second_n: float, *, confidence: float = 0.95
+) -> Interval:
+    """Limits of `first - second`, two independent proportions.
+
+    Source: Newcombe (1998), method 10: Wilson limits of each, joined.
+    """
+    one = wilson(first, first_n, confidence=confidence)
+    two = wilson(second, second_n, confidence=confidence)
+    difference = first - second
+    return Interval(
+        difference - math.hypot(first - one.low, two.high - second),
+        difference + math.hypot(one.high - first, second - two.low),
+    )
+
+
+def _cell_limits(cell: CellTotal, confidence: float) -> Interval:
+    low, high = gamma_limits(cell.total, cell.variance, cell.largest_weight, confidence=confidence)
+    return Interval(cell.certain + low, cell.certain + high)
+
+
+def _share(log_odds_against: float) -> float:
+    """1 / (1 + e^x), without overflow."""
+    if log_odds_against > 0.0:
+        small = math.exp(-log_odds_against)
+        return small / (1.0 + small)
+    return 1.0 / (1.0 + math.exp(log_odds_against))
+
+
+def _check(proportion: float, n: float, confidence: float) -> None:
+    level("confidence", confidence)
+    if not 0.0 <= proportion <= 1.0:
+        raise BadLevel("proportion", proportion, "a number in [0, 1]")
+    if not n > 0.0:
+        raise BadLevel("n", n, "a number above 0; there is no interval around nothing")
