@@ -1,0 +1,160 @@
+"""What is going on: the queue, what was set aside, the models, and whether the books agree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import say, show_json, show_table
+from flows.wiring import open_world
+from hitl.db import begin
+from hitl.records import EntryId, EntryState
+
+app = typer.Typer()
+queue = typer.Typer(no_args_is_help=True, help="Look at the queue, and free what is stuck.")
+app.add_typer(queue, name="queue")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@queue.command("stats")
+def queue_stats(as_json: AsJson = False) -> None:
+    """How many entries are in which state, and how old they are.
+
+    Example: hitl queue stats --json
+    """
+    from hitl import queue as room
+
+    with open_world() as world, begin(world.engine) as tx:
+        lines = room.queue_lines(tx)
+    if as_json:
+        show_json(lines)
+        return
+    show_table(
+        "queue",
+        ("policy", "state", "entries", "median age, s", "p90, s", "oldest, s"),
+        [
+            (
+                x.policy_id,
+                x.state,
+                x.entries,
+                x.median_age_seconds,
+                x.p90_age_seconds,
+                x.oldest_age_seconds,
+            )
+            for x in lines
+        ],
+    )
+
+
+@queue.command("list")
+def queue_list(
+    state: Annotated[list[EntryState] | None, typer.Option(help="May be repeated.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Entries, most urgent first. Shows ids, never content.
+
+    Example: hitl queue list --state dead
+    """
+    from hitl import queue as room
+
+    wanted = state or [EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING]
+    with open_world() as world, begin(world.engine) as tx:
+        rows = room.list_entries(tx, states=wanted, limit=limit)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        "entries",
+        ("entry", "item", "batch", "state", "priority", "opened", "reason"),
+        [
+            (r.entry_id, r.item_id, r.batch_id, r.state, r.priority, r.opened_at, r.reason)
+            for r in rows
+        ],
+    )
+
+
+@queue.command("requeue")
+def queue_requeue(entry: Annotated[list[int], typer.Argument(help="Entry ids.")]) -> None:
+    """Put dead entries back into the queue.
+
+    Example: hitl queue requeue 17 23
+    """
+    from hitl import queue as room
+
+    with open_world() as world, begin(world.engine) as tx:
+        count = room.requeue(tx, [EntryId(one) for one in entry])
+    say(f"{count} waiting again")
+
+
+@app.command()
+def rejects(
+    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """Rows that intake set aside: where they stand, and why.
+
+    Example: hitl rejects --source exports/today.jsonl
+    """
+    from hitl import decisions
+
+    with open_world() as world, begin(world.engine) as tx:
+        rows = decisions.list_rejects(tx, source=source, limit=limit)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        "set aside",
+        ("source", "line", "field", "reason"),
+        [(r.source, r.line, r.field, r.reason) for r in rows],
+    )
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """Model versions of this policy and which of them decides.
+
+    Example: hitl models
+    """
+    from hitl import registry
+
+    with open_world() as world, begin(world.engine) as tx:
+        rows = registry.list_versions(tx, world.policy.name)
+    if as_json:
+        show_json(rows)
+        return
+    show_table(
+        "models",
+        ("model", "state", "snapshot", "trained"),
+        [(r.model_version, r.state, r.snapshot_id[:12], r.trained_at) for r in rows],
+    )
+
+
+@app.command()
+def reconcile(
+    label_studio: Annotated[bool, typer.Option(help="Also count in Label Studio itself.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Do entries, tasks, annotations, labels and examples agree to the last one? Exit 1 if not.
+
+    Example: hitl reconcile
+    """
+    from flows.reconcile import reconcile as balance
+
+    with open_world() as world:
+        found = balance(world, label_studio=label_studio)
+    if as_json:
+        show_json(
+            [{"name": a.name, "left": a.left, "right": a.right, "ok": a.balances} for a in found]
+        )
+    else:
+        show_table(
+            "the books",
+            ("account", "left", "right", ""),
+            [(a.name, a.left, a.right, "ok" if a.balances else a.meaning) for a in found],
+        )
+    if not all(one.balances for one in found):
+        raise typer.Exit(1)

@@ -1,0 +1,252 @@
+"""The nine steps as commands. Each runs here and now, without a Prefect server."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.output import progress, say, show_json, show_report, show_table
+from flows.wiring import open_world
+from hitl.errors import Refused
+
+app = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _step(title: str, name: str, *, as_json: bool, **parameters: Any) -> Any:
+    from flows import steps  # torch and the SDK with it: not for `hitl --help`
+
+    with open_world() as world, progress(title, quiet=as_json) as tick:
+        report = getattr(steps, name)(world, progress=tick, **parameters)
+    return report
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Argument(help="File, folder, glob or URL; or sql+DATABASE_URL.")],
+    kind: Annotated[
+        str, typer.Option(help="What it holds: decisions, content, or both in one.")
+    ] = "both",
+    query: Annotated[str | None, typer.Option(help="The SELECT, for a sql+ source.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 1: read decisions and content. Parquet, CSV, JSONL or a SQL query.
+
+    Columns are mapped in the recipe. A row that cannot be read is set aside with its line and
+    reason (`hitl rejects`); the rest goes on. Safe to repeat.
+
+    Example: hitl ingest 'exports/2026-11-*.parquet' --kind decisions
+    """
+    if kind not in ("decisions", "content", "both"):
+        raise typer.BadParameter("write decisions, content or both", param_hint="--kind")
+    report = _step(
+        "reading", "ingest_decisions", as_json=as_json, source=source, kind=kind, query=query
+    )
+    show_report(f"read {source}", report, as_json=as_json)
+
+
+@app.command()
+def select(
+    batch: Annotated[
+        str | None, typer.Option(help="Batch id; repeating one gives back what it made.")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(help="How many; else the recipe's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Else it follows from the batch id.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 2: choose what reviewers should look at, and write down with which chance.
+
+    Example: hitl select --limit 500
+    """
+    batch_id = batch or f"b-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    report = _step(
+        "choosing", "select_batch", as_json=as_json, batch_id=batch_id, seed=seed, limit=limit
+    )
+    show_report("batch", report, as_json=as_json)
+
+
+@app.command()
+def dispatch(
+    limit: Annotated[int | None, typer.Option(help="At most so many tasks now.")] = None,
+    replace_lost_project: Annotated[
+        bool, typer.Option(help="Make a project anew that is gone from Label Studio.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Step 3: fill Label Studio's window with the most urgent entries.
+
+    Example: hitl dispatch
+    """
+    report = _step(
+        "sending",
+        "dispatch_batch",
+        as_json=as_json,
+        limit=limit,
+        replace_lost_project=replace_lost_project,
+    )
+    if as_json:
+        show_json(report)
+        return
+    for stage, one in report.items():
+        show_report(stage, one, as_json=False)
+
+
+@app.command()
+def collect(
+    sweep: Annotated[
+        bool | None, typer.Option(help="Look at every open task, whatever its date.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 4: bring reviewers' answers back and resolve them into labels.
+
+    Example: hitl collect --sweep
+    """
+    report = _step("collecting", "collect_annotations", as_json=as_json, sweep=sweep)
+    show_report("collected", report, as_json=as_json)
+
+
+@app.command()
+def freeze(as_json: AsJson = False) -> None:
+    """Step 5: freeze the examples of now into a snapshot. The same labels give the same one.
+
+    Example: hitl freeze
+    """
+    show_report("snapshot", _step("freezing", "freeze_snapshot", as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def train(
+    snapshot: Annotated[str | None, typer.Option(help="Snapshot id; else the newest.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Else the recipe's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 6: train a challenger and evaluate it on the measuring side.
+
+    Example: hitl train
+    """
+    report = _step("training", "train_challenger", as_json=as_json, snapshot_id=snapshot, seed=seed)
+    show_report("challenger", report, as_json=as_json)
+
+
+@app.command()
+def gate(as_json: AsJson = False) -> None:
+    """Judge the challenger against the champion on the same items; promotes nothing.
+
+    Example: hitl gate
+    """
+    _show_verdict(_step("judging", "gate", as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def promote(
+    force: Annotated[bool, typer.Option(help="Against the gate; needs --note.")] = False,
+    note: Annotated[str, typer.Option(help="Why; kept with the promotion.")] = "",
+    approved_by: Annotated[str | None, typer.Option(help="Who; else the login name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Step 7: judge the challenger and, if the gate agrees, make it champion. Exit 1 if refused.
+
+    Example: hitl promote --approved-by ana
+    """
+    report = _step(
+        "judging",
+        "promote_champion",
+        as_json=as_json,
+        approved_by=approved_by or getpass.getuser(),
+        force=force,
+        note=note,
+    )
+    _show_verdict(report, as_json=as_json)
+    if not report.promoted:
+        raise typer.Exit(1)
+
+
+@app.command()
+def rollback(
+    note: Annotated[str, typer.Option(help="Why; kept with the rollback.")],
+    approved_by: Annotated[str | None, typer.Option(help="Who; else the login name.")] = None,
+) -> None:
+    """Bring back the champion before this one.
+
+    Example: hitl rollback --note "false alarms on reports since Tuesday"
+    """
+    from hitl import registry
+    from hitl.db import begin
+
+    if not note.strip():
+        raise Refused('a rollback needs a reason: add --note "…"')
+    with open_world() as world, begin(world.engine) as tx:
+        back = registry.rollback(
+            tx,
+            policy_name=world.policy.name,
+            approved_by=approved_by or getpass.getuser(),
+            note=note,
+        )
+    say(f"champion is {back} again; run `hitl rescore` so that it decides on what is open")
+
+
+@app.command()
+def rescore(as_json: AsJson = False) -> None:
+    """Step 8: let the champion decide on what is open and on what is measured.
+
+    Example: hitl rescore
+    """
+    show_report("rescored", _step("deciding", "rescore", as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def measure(
+    start: Annotated[datetime | None, typer.Option(help="UTC; else 28 days ago.")] = None,
+    end: Annotated[datetime | None, typer.Option(help="UTC; else the coming midnight.")] = None,
+    kind: Annotated[str, typer.Option(help="Interval: descriptive or certified.")] = "descriptive",
+    as_json: AsJson = False,
+) -> None:
+    """Step 9: precision, recall and prevalence of what was decided, with intervals.
+
+    Example: hitl measure --start 2026-11-01 --end 2026-12-01 --kind certified
+    """
+    report = _step(
+        "measuring",
+        "measure",
+        as_json=as_json,
+        start=start and start.replace(tzinfo=UTC),
+        end=end and end.replace(tzinfo=UTC),
+    )
+    if as_json:
+        show_json(report)
+        return
+    for model_version, found in report.by_model.items():
+        show_table(
+            f"{model_version}, labels of {report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}",
+            ("metric", "category", "value", "from", "to", "labels", "effective"),
+            [
+                (
+                    f.metric,
+                    f.category,
+                    f.value if f.code is None else f.code,
+                    f.low,
+                    f.high,
+                    f.n,
+                    f.n_effective and round(f.n_effective),
+                )
+                for f in found
+                if f.slice_name == "" and f.kind == kind
+            ],
+        )
+
+
+def _show_verdict(report: Any, *, as_json: bool) -> None:
+    if as_json:
+        show_json(report)
+        return
+    before = report.champion_before or "none"
+    say(f"{report.model_version} against {before}: {report.decision}")
+    for reason in report.reasons:
+        say(f"  {reason}")
+    if report.promoted:
+        say(f"{report.model_version} is champion")

@@ -1,0 +1,158 @@
+"""`hitl up`, `down`, `status`, `doctor`, `migrate`, `deploy`: the servers and the schema."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from flows.cli.output import console, progress, say, show_json, show_table
+from flows.wiring import NotRunning, open_world, stack_of
+from hitl.settings import Settings, load_settings
+
+app = typer.Typer()
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.command()
+def up(
+    prefect: Annotated[bool, typer.Option(help="Also start a Prefect server.")] = True,
+) -> None:
+    """Start Postgres, Label Studio and Prefect on this machine, and bring the schema up to date.
+
+    The first time takes some minutes (Label Studio is installed beside us). Repeating it is quick.
+
+    Example: hitl up --no-prefect
+    """
+    settings = load_settings()
+    stack = stack_of(settings, prefect=prefect)
+    with console.status("starting…") as shown:
+        stack.up(progress=lambda line: shown.update(line))
+    from hitl.db import migrate
+
+    with open_world(settings, needs_schema=False) as world:
+        migrate(world.engine)
+    status(password=False, as_json=False)
+
+
+@app.command()
+def down(
+    purge: Annotated[bool, typer.Option(help="Also delete the database cluster.")] = False,
+) -> None:
+    """Stop everything that `hitl up` started. Leaves no process; data stays.
+
+    Example: hitl down
+    """
+    stack = stack_of(load_settings())
+    if purge:
+        stack.remove()
+    else:
+        stack.down()
+    say("stopped, and its data deleted" if purge else "stopped")
+
+
+@app.command()
+def status(
+    password: Annotated[
+        bool, typer.Option("--password", help="Also show how to log in to Label Studio.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Which servers run, and where.
+
+    Example: hitl status --password
+    """
+    stack = stack_of(load_settings())
+    found = stack.status()
+    if as_json:
+        show_json(found)
+        return
+    show_table(
+        "servers",
+        ("server", "state", "address", "pid", "MB", "note"),
+        [(s.name, s.state, s.url, s.pid, s.rss and round(s.rss / 2**20), s.detail) for s in found],
+    )
+    login = stack.endpoints()
+    if password and login.label_studio_password is not None:
+        secret = login.label_studio_password.get_secret_value()
+        say(f"Label Studio: {login.label_studio_email}  {secret}")
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """What is wrong with this installation, and what to do about it.
+
+    Exit 1 if something must be mended.
+
+    Example: hitl doctor
+    """
+    settings = load_settings()
+    findings = stack_of(settings).doctor()
+    if as_json:
+        show_json(findings)
+    else:
+        show_table(
+            "findings",
+            ("", "what", "what to do"),
+            [(f.level, f.what, f.mend) for f in findings],
+        )
+    if any(f.level == "fail" for f in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's schema. Safe to repeat.
+
+    Example: HITL_DATABASE_URL=postgresql+psycopg2://… hitl migrate
+    """
+    from hitl.db import migrate as upgrade
+
+    with open_world(needs_schema=False) as world:
+        say(f"schema {upgrade(world.engine)}")
+
+
+@app.command()
+def deploy(
+    serve: Annotated[
+        bool, typer.Option(help="Stay and run the flows when they are due. Ctrl-C ends it.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time, with --serve.")] = 4,
+) -> None:
+    """Register all nine flows with the Prefect server: schedules, parameters, triggers.
+
+    Safe to repeat, and from any folder.
+
+    Example: hitl deploy --serve
+    """
+    settings = load_settings()
+    _enter_prefect(settings, stack_of(settings).endpoints().prefect_api_url)
+    from flows import deployments
+
+    if serve:
+        say("serving the nine flows; Ctrl-C ends it")
+        deployments.serve_all(limit=limit)
+        return
+    with progress("registering"):
+        names = deployments.register()
+    for name in names:
+        say(name)
+    say("registered; run `hitl deploy --serve` where the flows should run")
+
+
+def _enter_prefect(settings: Settings, api_url: str | None) -> None:
+    """Put what Prefect must find into the environment, for us and for the runs we start."""
+    if api_url is None:
+        raise NotRunning("Prefect server", "HITL_PREFECT_API_URL")
+    # Prefect reads its environment once, at import: set before it is imported at all.
+    os.environ["PREFECT_API_URL"] = api_url
+    os.environ["HITL_STATE"] = str(settings.state_folder)
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    # Seconds. The default of 10 would be most of the way from an event to its run.
+    os.environ.setdefault("PREFECT_RUNNER_POLL_FREQUENCY", "2")
+    if settings.prefect_api_url is None:
+        # A profile made for another server must not speak for ours.
+        os.environ.setdefault("PREFECT_HOME", str(settings.state_folder / "prefect-client"))

@@ -1,0 +1,298 @@
+"""The nine steps as Prefect flows. Everything Prefect does for a run is in this file.
+
+A flow carries its parameters into one task; the task runs the plain step in a thread and is tried
+again only when something we depend on was away. What leaves for the Prefect server — states,
+artifacts, events, log lines — holds counts, ids and our own messages, never content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect import flow, task
+from prefect.artifacts import (
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.events import emit_event
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+from prefect.states import Completed, Failed
+from prefect.tasks import exponential_backoff
+
+from flows.plain import figures, plain
+from flows.wiring import open_world
+from hitl import logs
+from hitl.errors import HitlError, Malformed, NotYet, Refused, Unavailable
+
+LABELS_READY = "hitl.labels.ready"
+SNAPSHOT_FROZEN = "hitl.snapshot.frozen"
+CHALLENGER_TRAINED = "hitl.challenger.trained"
+CHAMPION_PROMOTED = "hitl.champion.promoted"
+SKIPPED = "Skipped"
+
+_PROGRESS_EVERY_SECONDS = 2.0
+
+T = TypeVar("T")
+Tick = Callable[[int, int | None], None]
+
+log = logs.get(__name__)
+
+
+class StepBroke(Refused):
+    """A step ended in an error that is not one of ours: a fault in this program, or a new one."""
+
+    def __init__(self, step: str, error: Exception) -> None:
+        # Its own words are withheld: a driver's or a parser's message may quote a row.
+        super().__init__(
+            f"{step} broke: {type(error).__name__} at {_place(error)}. Its message is withheld "
+            "here, as it may quote content; run the step from a shell to read it"
+        )
+        self.step = step
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return "an unknown place"
+    last = frames[-1]
+    return f"{Path(last.filename).name}:{last.lineno} in {last.name}"
+
+
+async def _only_unavailable(_task: Any, _run: Any, state: State[Any]) -> bool:
+    """Retry what may pass by itself. A refusal stays a refusal however often it is asked."""
+    error = await state.aresult(raise_on_failure=False)
+    return isinstance(error, Unavailable)
+
+
+@task(
+    task_run_name="{name}",
+    retries=4,
+    retry_delay_seconds=exponential_backoff(backoff_factor=5),
+    retry_jitter_factor=0.5,
+    retry_condition_fn=_only_unavailable,
+    # What a step did lies in Postgres. A result kept by Prefect would be a second truth.
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+async def attempt(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Run one step by name; `{"report": …}`, or `{"skipped": why}` when there is nothing to do.
+
+    Raises:
+        Unavailable: tried again, four times with growing pauses.
+        Refused, Malformed: as the step raised it.
+        StepBroke: the step raised something else.
+    """
+    done: list[tuple[int, int | None]] = []
+
+    def tick(so_far: int, total: int | None = None) -> None:
+        done[:] = [(so_far, total)]
+
+    work = asyncio.create_task(asyncio.to_thread(_carry_out, name, parameters, tick))
+    artifact: UUID | None = None
+    while not work.done():
+        await asyncio.wait({work}, timeout=_PROGRESS_EVERY_SECONDS)
+        if done:
+            artifact = await _show_progress(artifact, name, *done[-1], is_done=False)
+    try:
+        result = work.result()
+    except HitlError as error:
+        # `from None`: Prefect stores tracebacks, and a cause in one may quote what it choked on.
+        raise error from None
+    except Exception as error:  # noqa: BLE001 - the one place where a stranger's words are withheld
+        raise StepBroke(name, error) from None
+    if done:
+        await _show_progress(artifact, name, *done[-1], is_done=True)
+    return result
+
+
+def _carry_out(name: str, parameters: dict[str, Any], tick: Tick) -> dict[str, Any]:
+    # Not at the top: the steps bring torch, and registering deployments needs none of it.
+    from flows import steps
+
+    try:
+        with open_world() as world:
+            step: Callable[..., Any] = getattr(steps, name)
+            result = {
+                "report": plain(step(world, progress=tick, **parameters)),
+                "policy": world.policy.name,
+            }
+            if name == "collect_annotations":
+                result |= {
+                    "new_labels": steps.labels_since_snapshot(world),
+                    "retrain_after": world.recipe.training.retrain_after_labels,
+                }
+            return result
+    except NotYet as reason:
+        # Another run does this run's work, or a schedule came before there was any: no failure.
+        return {"skipped": str(reason)}
+
+
+async def _show_progress(
+    artifact: UUID | None, name: str, so_far: int, total: int | None, *, is_done: bool
+) -> UUID | None:
+    share = 100.0 if is_done else min(99.0, 100.0 * so_far / total) if total else 0.0
+    words = f"{so_far:,} of {total:,}" if total else f"{so_far:,} so far"
+    if artifact is None:
+        key = f"{_dashed(name)}-progress"
+        return await _told(acreate_progress_artifact(progress=share, key=key, description=words))
+    await _told(aupdate_progress_artifact(artifact, progress=share, description=words))
+    return artifact
+
+
+async def _told(telling: Awaitable[T]) -> T | None:
+    """A picture that cannot be shown must not fail a step that goes on in its thread."""
+    try:
+        return await telling
+    except (httpx.HTTPError, PrefectException) as reason:
+        log.warning("artifact_not_stored", reason=type(reason).__name__)
+        return None
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+async def _run(name: str, **parameters: Any) -> dict[str, Any] | State[Any]:
+    """A step, its table artifact, and the events that follow from what it left behind."""
+    try:
+        result = await attempt(name, parameters)
+    except (Unavailable, Refused, Malformed) as error:
+        # The state a person sees is our message, as it is; a direct caller gets the error itself.
+        return Failed(message=str(error), data=error)
+    if "skipped" in result:
+        return Completed(message=result["skipped"], name=SKIPPED, data=result)
+    await _told(
+        acreate_table_artifact(
+            key=_dashed(name), table=table_of(name, result["report"]), description=name
+        )
+    )
+    for event, payload in events_after(name, result):
+        emit_event(
+            event,
+            resource={"prefect.resource.id": f"hitl.policy.{result['policy']}"},
+            payload=payload,
+        )
+    return result
+
+
+def table_of(name: str, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a run shows of its report: one line a figure, or for `measure` one line a metric."""
+    if name != "measure":
+        return [{"figure": key, "value": value} for key, value in figures(report)]
+    return [
+        {"model": model_version}
+        | {key: one[key] for key in ("metric", "category", "kind", "value", "low", "high", "n")}
+        | {"value": one["value"] if one["code"] is None else one["code"]}
+        for model_version, found in report["by_model"].items()
+        for one in found
+        if one["slice_name"] == ""
+    ]
+
+
+def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """What a step's result sets off. A snapshot or a challenger that stood before sets off nothing:
+
+    the run that made it did, and the nightly schedule mends an event that was lost.
+    """
+    report = result["report"]
+    if name == "collect_annotations" and result["new_labels"] >= result["retrain_after"]:
+        return [(LABELS_READY, {"labels": result["new_labels"]})]
+    if name == "freeze_snapshot" and report["is_new"]:
+        return [(SNAPSHOT_FROZEN, {"snapshot_id": report["snapshot_id"]})]
+    if name == "train_challenger" and report["is_new"]:
+        return [(CHALLENGER_TRAINED, {"model_version": report["model_version"]})]
+    if name == "promote_champion" and report["promoted"]:
+        return [(CHAMPION_PROMOTED, {"model_version": report["model_version"]})]
+    return []
+
+
+def _batch_id() -> str:
+    """One batch a flow run, however often the run is retried."""
+    return f"b-{flow_run.get_id() or 'local'}"
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A moment without a zone, as a person types it into a form, is meant in UTC."""
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+@flow(name="ingest-decisions", persist_result=False)
+async def ingest_decisions(
+    source: str, kind: Literal["decisions", "content", "both"] = "both", query: str | None = None
+) -> Any:
+    """Read decisions and content from files, a folder, a glob, a URL, or a SQL query."""
+    return await _run("ingest_decisions", source=source, kind=kind, query=query)
+
+
+@flow(name="select-batch", persist_result=False)
+async def select_batch(
+    batch_id: str | None = None, seed: int | None = None, limit: int | None = None
+) -> Any:
+    """Choose a batch and open its entries."""
+    return await _run("select_batch", batch_id=batch_id or _batch_id(), seed=seed, limit=limit)
+
+
+@flow(name="dispatch-batch", persist_result=False)
+async def dispatch_batch(limit: int | None = None) -> Any:
+    """Fill Label Studio's window with the most urgent entries."""
+    return await _run("dispatch_batch", limit=limit)
+
+
+@flow(name="collect-annotations", persist_result=False)
+async def collect_annotations(sweep: bool | None = None) -> Any:
+    """Bring answers back, resolve them into labels, and say when there are enough to retrain."""
+    return await _run("collect_annotations", sweep=sweep)
+
+
+@flow(name="freeze-snapshot", persist_result=False)
+async def freeze_snapshot() -> Any:
+    """Freeze the examples of now into a snapshot."""
+    return await _run("freeze_snapshot")
+
+
+@flow(name="train-challenger", persist_result=False)
+async def train_challenger(snapshot_id: str | None = None, seed: int | None = None) -> Any:
+    """Train on the newest snapshot, or on the one named."""
+    return await _run("train_challenger", snapshot_id=snapshot_id, seed=seed)
+
+
+@flow(name="promote-champion", persist_result=False)
+async def promote_champion(approved_by: str = "gate") -> Any:
+    """Judge the challenger against the champion, and promote it if the gate says so."""
+    return await _run("promote_champion", approved_by=approved_by)
+
+
+@flow(name="rescore", persist_result=False)
+async def rescore() -> Any:
+    """Let the champion decide on what is open and on what is measured."""
+    return await _run("rescore")
+
+
+@flow(name="measure", persist_result=False)
+async def measure(start: datetime | None = None, end: datetime | None = None) -> Any:
+    """Precision, recall and prevalence of what was decided, over a window."""
+    return await _run("measure", start=_in_utc(start), end=_in_utc(end))
+
+
+ALL = (
+    ingest_decisions,
+    select_batch,
+    dispatch_batch,
+    collect_annotations,
+    freeze_snapshot,
+    train_challenger,
+    promote_champion,
+    rescore,
+    measure,
+)

@@ -1,0 +1,214 @@
+"""Which flow runs when: nine deployments, their schedules, and the events that chain them.
+
+Prefect reads its environment when it is imported, and this file imports it: PREFECT_API_URL must
+be set before (`hitl deploy` does).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx
+from prefect import get_client, serve
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterTags,
+    FlowRunFilter,
+    FlowRunFilterExpectedStartTime,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.deployments.runner import RunnerDeployment
+from prefect.events import DeploymentEventTrigger
+from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
+from prefect.types.entrypoint import EntrypointType
+
+from flows import deployed
+from hitl.errors import Unavailable
+
+TAG = "hitl"
+_POLICIES: dict[str, str | list[str]] = {"prefect.resource.id": "hitl.policy.*"}
+# A run this late was due while nobody served. Two minutes: the runner's own delays are seconds.
+_MISSED_AFTER = timedelta(minutes=2)
+_READ_AT_ONCE = 200
+_DELETED_AT_ONCE = 50  # the server's own limit
+
+T = TypeVar("T")
+
+
+class PrefectAway(Unavailable):
+    """The Prefect server does not answer."""
+
+    def __init__(self) -> None:
+        where = PREFECT_API_URL.value() or "an unknown address"
+        super().__init__(
+            f"the Prefect server at {where} does not answer; run `hitl status`, then `hitl up`, "
+            "and deploy again"
+        )
+
+
+def _on(event: str, flow: str, **parameters: str) -> list[DeploymentEventTrigger]:
+    return [
+        DeploymentEventTrigger(
+            name=f"{event} runs {flow}",
+            expect={event},
+            match=_POLICIES,
+            parameters=parameters or None,
+        )
+    ]
+
+
+def deployments() -> list[RunnerDeployment]:
+    """All nine. A schedule is the truth and an event only makes things quicker.
+
+    Every chained flow also has a schedule: an event that was lost costs hours, not the step.
+    `ingest-decisions` has none, because only its user knows the source: give it parameters and a
+    schedule in the Prefect page, or run `hitl ingest`.
+    """
+    frozen = "{{ event.payload.snapshot_id }}"
+    plans: list[tuple[Any, str | None, list[DeploymentEventTrigger]]] = [
+        (deployed.ingest_decisions, None, []),
+        (deployed.select_batch, "0 * * * *", []),
+        (deployed.dispatch_batch, "* * * * *", []),
+        (deployed.collect_annotations, "* * * * *", []),
+        (
+            deployed.freeze_snapshot,
+            "15 3 * * *",
+            _on(deployed.LABELS_READY, "freeze-snapshot"),
+        ),
+        (
+            deployed.train_challenger,
+            "25 3 * * *",
+            _on(deployed.SNAPSHOT_FROZEN, "train-challenger", snapshot_id=frozen),
+        ),
+        (
+            deployed.promote_champion,
+            "45 3 * * *",
+            _on(deployed.CHALLENGER_TRAINED, "promote-champion"),
+        ),
+        (deployed.rescore, "55 3 * * *", _on(deployed.CHAMPION_PROMOTED, "rescore")),
+        (deployed.measure, "30 4 * * *", []),
+    ]
+    return [
+        flow.to_deployment(
+            name=TAG,
+            tags=[TAG],
+            version=version("hitl"),
+            cron=cron,
+            triggers=triggers,
+            # A module, not a file: the runner may be started in any folder.
+            entrypoint_type=EntrypointType.MODULE_PATH,
+        )
+        for flow, cron, triggers in plans
+    ]
+
+
+def register() -> list[str]:
+    """Create or update the deployments on the Prefect server; returns `flow/deployment` names.
+
+    Safe to repeat: deployments are updated, their automations replaced, and what a person paused
+    stays paused.
+
+    Raises:
+        PrefectAway: the server does not answer.
+    """
+    planned = deployments()  # outside the loop: inside one, Prefect gives coroutines instead
+
+    async def apply() -> None:
+        await _leave_paused(planned)
+        for deployment in planned:
+            await deployment.aapply()
+
+    _ask(apply())
+    return [deployment.full_name for deployment in planned]
+
+
+async def _leave_paused(planned: list[RunnerDeployment]) -> None:
+    # Left alone, an update would set going again whatever somebody stopped in the Prefect page.
+    async with get_client() as client:
+        for deployment in planned:
+            try:
+                stands = await client.read_deployment_by_name(deployment.full_name)
+            except ObjectNotFound:
+                continue
+            deployment.paused = stands.paused
+            if stands.schedules and not any(one.active for one in stands.schedules):
+                for schedule in deployment.schedules or []:
+                    schedule.active = False
+
+
+def forget_missed_runs(now: datetime) -> int:
+    """Delete scheduled runs that nobody served in time, but for the newest of each deployment.
+
+    Prefect keeps every one of them, and the steps catch up in a single run: after a night without
+    a runner, a thousand late runs of an every-minute step would do nothing but fill the machine.
+
+    Raises:
+        PrefectAway: the server does not answer.
+    """
+    missed = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        expected_start_time=FlowRunFilterExpectedStartTime.model_validate(
+            {"before_": now - _MISSED_AFTER}
+        ),
+    )
+    ours = DeploymentFilter(tags=DeploymentFilterTags(all_=[TAG]))
+
+    async def forget() -> int:
+        newest: set[UUID | None] = set()
+        doomed: list[str] = []
+        async with get_client() as client:
+            offset = 0
+            while page := await client.read_flow_runs(
+                flow_run_filter=missed,
+                deployment_filter=ours,
+                sort=FlowRunSort.EXPECTED_START_TIME_DESC,
+                limit=_READ_AT_ONCE,
+                offset=offset,
+            ):
+                offset += len(page)
+                for run in page:
+                    if not run.auto_scheduled:
+                        continue  # somebody, or an event, asked for it
+                    if run.deployment_id in newest:
+                        doomed.append(str(run.id))
+                    newest.add(run.deployment_id)
+            for start in range(0, len(doomed), _DELETED_AT_ONCE):
+                ids = doomed[start : start + _DELETED_AT_ONCE]
+                answer = await client._client.post(
+                    "/flow_runs/bulk_delete", json={"flow_runs": {"id": {"any_": ids}}}
+                )
+                answer.raise_for_status()
+        return len(doomed)
+
+    return _ask(forget())
+
+
+def serve_all(*, limit: int = 4) -> None:
+    """Register, then run the flows when they are due, `limit` at a time, until interrupted.
+
+    Each run is a process of its own with this one's environment.
+
+    Raises:
+        PrefectAway: the server does not answer at the start. Later it may come and go.
+    """
+    forget_missed_runs(datetime.now(UTC))
+    planned = deployments()
+    _ask(_leave_paused(planned))
+    # Schedules go on when we stop: another machine may be serving the same deployments.
+    serve(*planned, limit=limit, pause_on_shutdown=False, print_starting_message=False)
+
+
+def _ask(question: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(question)
+    except httpx.TransportError as cause:
+        raise PrefectAway from cause

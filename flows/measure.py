@@ -1,0 +1,129 @@
+"""Step 9: what the decisions were worth, from the labels that may measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from hitl import logs
+from hitl.db import begin
+from hitl.evaluation import Kind, estimate
+from hitl.evaluation.store import (
+    Judged,
+    Measurement,
+    deciding_models,
+    read_judged,
+    record_measurements,
+)
+from hitl.policy import Policy
+from hitl.records import ModelVersion
+
+log = logs.get(__name__)
+
+METRICS = ("prevalence", "precision", "recall")
+KINDS: tuple[Kind, ...] = ("descriptive", "certified")
+ANY = "any"
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureReport:
+    """The figures of a window, per model version."""
+
+    start: datetime
+    end: datetime
+    by_model: dict[ModelVersion, tuple[Measurement, ...]]
+
+
+def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -> MeasureReport:
+    """Precision, recall and prevalence of every deciding model, over labels resolved in a window.
+
+    Only labels whose pick had a known chance count. The same window measured again replaces its
+    rows, because late labels belong to it.
+
+    Raises:
+        DatabaseUnavailable: Postgres is away; figures of models that were done are kept.
+    """
+    with begin(engine) as tx:
+        models = deciding_models(tx, policy=policy, start=start, end=end)
+    by_model: dict[ModelVersion, tuple[Measurement, ...]] = {}
+    for model_version in models:
+        with begin(engine) as tx:
+            judged = read_judged(
+                tx, policy=policy, model_version=model_version, start=start, end=end
+            )
+            found = tuple(_measurements(judged, policy))
+            record_measurements(
+                tx, found, policy=policy, model_version=model_version, start=start, end=end
+            )
+        by_model[model_version] = found
+        log.info("measured", model_version=model_version, labels=len(judged), figures=len(found))
+    return MeasureReport(start, end, by_model)
+
+
+def _measurements(judged: Judged, policy: Policy) -> Iterator[Measurement]:
+    everything = np.ones(len(judged), dtype=bool)
+    for category, truth, flagged in _questions(judged, policy):
+        yield from _figures(judged, category, truth, flagged, "", "", everything)
+        for name, values in (("surface", judged.surface), ("language", judged.language)):
+            for value in sorted(set(values.tolist())):
+                rows = values == value
+                yield from _figures(judged, category, truth, flagged, name, value, rows)
+
+
+def _questions(
+    judged: Judged, policy: Policy
+) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
+    """Each category, then whether the item violates anything: (name, truth (N,), flagged (N,))."""
+    thresholds = np.array([one.threshold for one in policy.category])
+    known = ~np.isnan(judged.probabilities)
+    flags = np.logical_and(known, np.where(known, judged.probabilities, 0.0) >= thresholds)
+    for k, category in enumerate(policy.category_ids):
+        # A model that does not know a category cannot be measured on it.
+        truth = np.where(known[:, k], judged.truth[:, k], np.nan)
+        if known[:, k].any():
+            yield category, truth, flags[:, k]
+    answered = ~np.isnan(judged.truth)
+    violates = (np.where(answered, judged.truth, 0.0) > 0).any(axis=1)
+    # "Nothing" is only known when every category was answered; one yes is enough for "something".
+    truth = np.where(violates, 1.0, np.where(answered.all(axis=1), 0.0, np.nan))
+    yield ANY, truth, np.any(flags, axis=1)
+
+
+def _figures(
+    judged: Judged,
+    category: str,
+    truth: NDArray[np.float64],
+    flagged: NDArray[np.bool_],
+    slice_name: str,
+    slice_value: str,
+    rows: NDArray[Any],
+) -> Iterator[Measurement]:
+    for metric in METRICS:
+        for kind in KINDS:
+            found = estimate(
+                metric,
+                truth=truth[rows],
+                flagged=flagged[rows],
+                inclusion_probability=judged.inclusion_probability[rows],
+                kind=kind,
+            )
+            yield Measurement(
+                metric=metric,
+                category=category,
+                slice_name=slice_name,
+                slice_value=slice_value,
+                kind=kind,
+                value=found.value,
+                low=found.low,
+                high=found.high,
+                n=found.n,
+                n_effective=found.n_effective,
+                code=found.code,
+                method=found.method,
+            )

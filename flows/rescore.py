@@ -1,0 +1,98 @@
+"""Step 8: the champion decides on what is open and on what is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sqlalchemy import Engine
+
+from hitl import decisions, logs, registry, training
+from hitl.db import begin, single_flight
+from hitl.errors import NotYet
+from hitl.policy import Policy
+from hitl.records import Action, Decision, ModelVersion
+
+log = logs.get(__name__)
+
+ITEMS_PER_CHUNK = 5_000
+
+
+class NoChampion(NotYet):
+    """There is no champion to decide anything."""
+
+    def __init__(self, policy_name: str) -> None:
+        super().__init__(
+            f"policy {policy_name} has no champion yet; label, then run `hitl freeze`, "
+            "`hitl train` and `hitl promote`"
+        )
+        self.policy_name = policy_name
+
+
+@dataclass(frozen=True, slots=True)
+class RescoreReport:
+    """How many items the champion looked at, and how many decisions are new."""
+
+    model_version: ModelVersion
+    items: int
+    new: int
+
+
+def rescore(
+    engine: Engine,
+    *,
+    policy: Policy,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> RescoreReport:
+    """Store the champion's decision on every item that is open or that measures.
+
+    The moment of a decision is the item's arrival or the champion's promotion, whichever is
+    later, so that repeating this finds the same keys and changes nothing. The action is always
+    `review`: without a certificate nothing is decided automatically.
+
+    Raises:
+        NoChampion: nothing was promoted yet.
+        AlreadyRunning: another rescore of this policy runs.
+        DatabaseUnavailable: Postgres is away; chunks that were done are kept.
+    """
+    with single_flight(engine, f"rescore {policy.name}"):
+        with begin(engine) as tx:
+            champion = registry.champion(tx, policy.name)
+            if champion is None:
+                raise NoChampion(policy.name)
+            promoted_at = registry.promoted_at(tx, champion.model_version)
+            total = decisions.count_scorable(tx, policy_id=policy.policy_id)
+        model = training.load(Path(champion.path))
+        done = new = 0
+        after = ""
+        while True:
+            with begin(engine) as tx:
+                chunk = decisions.read_scorable(
+                    tx, policy_id=policy.policy_id, after=after, limit=ITEMS_PER_CHUNK
+                )
+                if not chunk:
+                    break
+                probabilities = np.round(model.predict([one.text for one in chunk]), 9)
+                merged = decisions.merge_decisions(
+                    tx,
+                    [
+                        Decision(
+                            item_id=one.item_id,
+                            model_version=champion.model_version,
+                            decided_at=max(promoted_at, one.ingested_at),
+                            action=Action.REVIEW,
+                            probabilities=dict(zip(model.categories, map(float, row), strict=True)),
+                        )
+                        for one, row in zip(chunk, probabilities, strict=True)
+                    ],
+                    source=f"rescore {champion.model_version}",
+                )
+            done += len(chunk)
+            new += merged.new
+            after = chunk[-1].item_id
+            if progress:
+                progress(done, total)
+    log.info("rescored", model_version=champion.model_version, items=done, new=new)
+    return RescoreReport(champion.model_version, done, new)

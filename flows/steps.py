@@ -1,0 +1,261 @@
+"""The nine steps over a world: what the command line and Prefect both call, by the same names.
+
+Each step imports what it needs when it runs: torch and Label Studio's SDK take seconds, and a
+dispatch every minute should not pay for what only training uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from flows.wiring import World
+from hitl.db import begin
+from hitl.errors import NotYet
+from hitl.records import BatchId, EntryId, SnapshotId, Stage
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from flows.collect_annotations import CollectReport
+    from flows.dispatch_batch import DispatchReport
+    from flows.freeze_snapshot import SnapshotReport
+    from flows.ingest_decisions import IngestReport
+    from flows.measure import MeasureReport
+    from flows.promote_champion import PromoteReport
+    from flows.rescore import RescoreReport
+    from flows.select_batch import BatchReport
+    from flows.train_challenger import TrainReport
+    from hitl.policy import Policy
+
+Progress = Callable[[int, int | None], None]
+
+
+class NoSnapshot(NotYet):
+    """Nothing was frozen yet that could be trained on."""
+
+    def __init__(self, policy_name: str) -> None:
+        super().__init__(f"no snapshot for policy {policy_name}; run `hitl freeze` first")
+        self.policy_name = policy_name
+
+
+def _silent(done: int, total: int | None = None) -> None:
+    """Progress that nobody watches."""
+
+
+def ingest_decisions(
+    world: World,
+    *,
+    source: str,
+    kind: Literal["decisions", "content", "both"] = "both",
+    query: str | None = None,
+    progress: Progress = _silent,
+) -> IngestReport:
+    """Step 1. Safe to repeat: what is known is counted and left alone."""
+    from flows import ingest_decisions as step
+
+    rows = 0
+
+    def told(more: int) -> None:
+        nonlocal rows
+        rows += more
+        progress(rows, None)
+
+    return step.ingest_decisions(
+        world.engine,
+        source=source,
+        kind=kind,
+        recipe=world.recipe,
+        categories=world.policy.category_ids,
+        query=query,
+        progress=told,
+    )
+
+
+def select_batch(
+    world: World,
+    *,
+    batch_id: str,
+    seed: int | None = None,
+    limit: int | None = None,
+    progress: Progress = _silent,
+) -> BatchReport:
+    """Step 2. The seed follows from the batch id unless given."""
+    from flows import select_batch as step
+    from hitl import registry, training
+
+    with begin(world.engine) as tx:
+        champion = registry.champion(tx, world.policy.name)
+    model = (champion.model_version, training.load(Path(champion.path))) if champion else None
+    return step.select_batch(
+        world.engine,
+        batch_id=BatchId(batch_id),
+        policy=world.policy,
+        recipe=world.recipe,
+        seed=seed if seed is not None else step.seed_of(batch_id),
+        model=model,
+        limit=limit,
+    )
+
+
+def dispatch_batch(
+    world: World,
+    *,
+    limit: int | None = None,
+    replace_lost_project: bool = False,
+    progress: Progress = _silent,
+) -> dict[str, DispatchReport]:
+    """Step 3, for first reviews and then for adjudications."""
+    from flows import dispatch_batch as step
+
+    return {
+        stage.value: step.dispatch_batch(
+            world.engine,
+            world.label_studio,
+            world.policy,
+            world.recipe,
+            stage=stage,
+            limit=limit,
+            progress=progress,
+            replace_lost_project=replace_lost_project,
+        )
+        for stage in (Stage.REVIEW, Stage.ADJUDICATION)
+    }
+
+
+def collect_annotations(
+    world: World, *, sweep: bool | None = None, progress: Progress = _silent
+) -> CollectReport:
+    """Step 4, with the labels room resolving what came in, in the same transaction.
+
+    Older versions of the policy are collected too: their open tasks are still being answered, by
+    the rules that they were asked under.
+    """
+    from flows import collect_annotations as step
+    from hitl import labels, labelstudio
+
+    with begin(world.engine) as tx:
+        asked = labelstudio.store.asked_policies(tx, world.policy.name)
+    total = step.CollectReport()
+    for policy in asked:
+
+        def resolve(tx: Connection, entry_ids: Sequence[EntryId], policy: Policy = policy) -> None:
+            labels.resolve_entries(tx, entry_ids, policy)
+
+        total.add(
+            step.collect_annotations(
+                world.engine,
+                world.label_studio,
+                policy,
+                world.recipe,
+                now=datetime.now(UTC),
+                sweep=sweep,
+                resolve=resolve,
+                progress=progress,
+            )
+        )
+    return total
+
+
+def freeze_snapshot(world: World, *, progress: Progress = _silent) -> SnapshotReport:
+    """Step 5."""
+    from flows import freeze_snapshot as step
+
+    return step.freeze_snapshot(
+        world.engine, policy=world.policy, recipe=world.recipe, folder=world.snapshots
+    )
+
+
+def train_challenger(
+    world: World,
+    *,
+    snapshot_id: str | None = None,
+    seed: int | None = None,
+    progress: Progress = _silent,
+) -> TrainReport:
+    """Step 6, on the newest snapshot unless one is named."""
+    from flows import train_challenger as step
+    from hitl import registry
+
+    with begin(world.engine) as tx:
+        path = (
+            registry.snapshot_path(tx, SnapshotId(snapshot_id))
+            if snapshot_id
+            else registry.newest_snapshot_path(tx, world.policy.policy_id)
+        )
+    if path is None:
+        raise NoSnapshot(world.policy.name)
+    return step.train_challenger(
+        world.engine,
+        policy=world.policy,
+        recipe=world.recipe,
+        snapshot=Path(path),
+        models=world.models,
+        seed=seed if seed is not None else world.recipe.training.seed,
+    )
+
+
+def gate(world: World, *, progress: Progress = _silent) -> PromoteReport:
+    """The judgement of step 7 alone."""
+    from flows import promote_champion as step
+
+    return step.gate(
+        world.engine, policy=world.policy, recipe=world.recipe, seed=world.recipe.training.seed
+    )
+
+
+def promote_champion(
+    world: World,
+    *,
+    approved_by: str,
+    force: bool = False,
+    note: str = "",
+    progress: Progress = _silent,
+) -> PromoteReport:
+    """Step 7."""
+    from flows import promote_champion as step
+
+    return step.promote_champion(
+        world.engine,
+        policy=world.policy,
+        recipe=world.recipe,
+        cards=world.settings.state_folder / "cards",
+        seed=world.recipe.training.seed,
+        approved_by=approved_by,
+        force=force,
+        note=note,
+    )
+
+
+def rescore(world: World, *, progress: Progress = _silent) -> RescoreReport:
+    """Step 8."""
+    from flows import rescore as step
+
+    return step.rescore(world.engine, policy=world.policy, progress=progress)
+
+
+def measure(
+    world: World,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    progress: Progress = _silent,
+) -> MeasureReport:
+    """Step 9, over the last 28 full UTC days and today unless a window is given."""
+    from flows import measure as step
+
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = end or midnight + timedelta(days=1)
+    return step.measure(
+        world.engine, policy=world.policy, start=start or end - timedelta(days=29), end=end
+    )
+
+
+def labels_since_snapshot(world: World) -> int:
+    """Entries whose labels are newer than the newest snapshot of this policy."""
+    from hitl import labels
+
+    with begin(world.engine) as tx:
+        return labels.count_since_snapshot(tx, world.policy.policy_id)

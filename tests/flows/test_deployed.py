@@ -1,0 +1,151 @@
+"""What a step's result shows and sets off, without a server."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta, timezone
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from prefect.states import Failed
+
+from flows import deployed
+from flows.deployed import StepBroke, events_after, table_of
+from flows.ingest_decisions import IngestReport
+from flows.plain import figures, plain
+from hitl.decisions import Counts
+from hitl.errors import Refused, Unavailable
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+def make_result(report: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    return {"report": report, "policy": "community"} | changed
+
+
+def make_measurement(**changed: Any) -> dict[str, Any]:
+    return {
+        "metric": "precision", "category": "hate", "slice_name": "", "slice_value": "",
+        "kind": "descriptive", "value": 0.75, "low": 0.5, "high": 0.9, "n": 12,
+        "n_effective": 11.0, "code": None, "method": "wilson",
+    } | changed  # fmt: skip
+
+
+def test_a_report_becomes_values_that_json_can_hold() -> None:
+    moment = datetime(2026, 6, 1, 12, tzinfo=UTC)
+    value = {1: Path("a/b"), "when": moment, "what": Colour.RED, "n": np.int64(3), "s": {3, 1, 2}}
+
+    found = plain(value)
+
+    assert {
+        "1": "a/b", "when": "2026-06-01T12:00:00+00:00", "what": "red", "n": 3, "s": [1, 2, 3],
+    } == found  # fmt: skip
+
+
+def test_a_record_in_a_report_becomes_dotted_figures() -> None:
+    report = IngestReport(("a.csv", "b.csv"), Counts(read=3, new=2, known=1), Counts())
+
+    lines = dict(figures(report))
+
+    assert "a.csv, b.csv" == lines["sources"]
+    assert "2" == lines["contents.new"]
+    assert "-" == lines["absent_columns"]
+
+
+def test_long_lists_are_counted_and_long_values_cut() -> None:
+    lines = dict(figures({"entries": list(range(5_000)), "parts": [{"a": 1}], "why": "x" * 900}))
+
+    assert "5000 of them" == lines["entries"]
+    assert "1 of them" == lines["parts"]
+    assert 300 == len(lines["why"])
+
+
+def test_the_table_of_measure_has_a_line_a_metric_and_a_code_where_there_is_no_value() -> None:
+    found = [
+        make_measurement(),
+        make_measurement(category="spam", value=None, code="too_few_labels"),
+        make_measurement(slice_name="language", slice_value="en"),
+    ]
+
+    table = table_of("measure", {"by_model": {"m1": found}})
+
+    assert [("m1", "hate", 0.75), ("m1", "spam", "too_few_labels")] == [
+        (line["model"], line["category"], line["value"]) for line in table
+    ]
+
+
+@pytest.mark.parametrize(("new_labels", "expected"), [(199, []), (200, [{"labels": 200}])])
+def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
+    new_labels: int, expected: list[dict[str, int]]
+) -> None:
+    result = make_result({}, new_labels=new_labels, retrain_after=200)
+
+    found = events_after("collect_annotations", result)
+
+    assert [(deployed.LABELS_READY, payload) for payload in expected] == found
+
+
+@pytest.mark.parametrize(
+    ("step", "report", "event"),
+    [
+        ("freeze_snapshot", {"is_new": True, "snapshot_id": "s1"}, "hitl.snapshot.frozen"),
+        ("train_challenger", {"is_new": True, "model_version": "m1"}, "hitl.challenger.trained"),
+        ("promote_champion", {"promoted": True, "model_version": "m1"}, "hitl.champion.promoted"),
+    ],
+)
+def test_a_step_that_made_something_new_sets_off_the_next(
+    step: str, report: dict[str, Any], event: str
+) -> None:
+    found = events_after(step, make_result(report))
+
+    assert [event] == [name for name, _ in found]
+
+
+@pytest.mark.parametrize(
+    ("step", "report"),
+    [
+        ("freeze_snapshot", {"is_new": False, "snapshot_id": "s1"}),
+        ("train_challenger", {"is_new": False, "model_version": "m1"}),
+        ("promote_champion", {"promoted": False, "model_version": "m1"}),
+        ("select_batch", {"is_new": True}),
+    ],
+)
+def test_a_step_that_found_its_work_done_sets_off_nothing(
+    step: str, report: dict[str, Any]
+) -> None:
+    assert [] == events_after(step, make_result(report))
+
+
+def test_a_stranger_s_error_is_told_by_kind_and_place_and_not_in_its_words() -> None:
+    try:
+        raise ValueError("cannot parse 'canary text'")
+    except ValueError as error:
+        broke = StepBroke("ingest_decisions", error)
+
+    assert "canary" not in str(broke)
+    assert "ingest_decisions broke: ValueError at test_deployed.py:" in str(broke)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(Unavailable("away"), True), (Refused("no"), False), (OSError(), False)]
+)
+def test_only_what_is_unavailable_is_tried_again(error: Exception, expected: bool) -> None:
+    state = Failed(data=error)
+
+    found = asyncio.run(deployed._only_unavailable(None, None, state))
+
+    assert expected == found
+
+
+def test_a_moment_without_a_zone_is_meant_in_utc() -> None:
+    noon = datetime(2026, 6, 1, 12)  # noqa: DTZ001 - as a form gives it
+    elsewhere = noon.replace(tzinfo=timezone(timedelta(hours=2)))
+
+    assert datetime(2026, 6, 1, 12, tzinfo=UTC) == deployed._in_utc(noon)
+    assert elsewhere == deployed._in_utc(elsewhere)
+    assert deployed._in_utc(None) is None
