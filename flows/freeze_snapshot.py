@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from hitl import datasets, logs
-from hitl.db import begin, single_flight
+from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet
 from hitl.policy import Policy
 from hitl.recipe import Recipe
@@ -62,6 +62,7 @@ def freeze_snapshot(
     fraction = recipe.selection.measuring_fraction
     with single_flight(engine, f"freeze {policy.name}"):
         with begin(engine) as tx:
+            keep_policy(tx, policy)
             upto = datasets.last_label_id(tx, policy.policy_id)
             rows = datasets.read_examples(
                 tx, policy.policy_id, measuring_fraction=fraction, upto_label_id=upto

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from hitl import datasets, logs, selection
-from hitl.db import begin, single_flight
+from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import Refused
 from hitl.policy import Policy
 from hitl.recipe import Recipe, ShareOfPlan
@@ -78,6 +78,7 @@ def select_batch(
             known = selection.batch_report(tx, batch_id, policy=policy, recipe=recipe, seed=seed)
             if known is not None:
                 return BatchReport(batch_id, known, is_new=False)
+            keep_policy(tx, policy)
             preferred = model[0] if model else None
             candidates = selection.read_candidates(tx, policy=policy, preferred=preferred)
 
@@ -115,6 +116,8 @@ def select_batch(
                 model_version=preferred,
                 seed=seed,
                 plan=rule.model_dump(mode="json"),
+                size_wanted=size,
+                read_at=candidates.read_at,
                 chosen=chosen,
                 training_pool_size=len(training),
                 measuring_pool_size=len(measuring),

@@ -104,6 +104,7 @@ def train_challenger(
                     snapshot_id=frozen.snapshot_id,
                     seed=seed,
                     path=str(folder),
+                    digest=model.digest,
                     metrics={"training examples": len(train), "test examples": len(test)},
                 )
             registry.save_evaluations(

@@ -88,5 +88,10 @@ def _fault(one: Any) -> str:
 
 def fingerprint(model: BaseModel) -> str:
     """The first 12 hex digits of SHA-256 over the canonical JSON: equal content, equal name."""
-    canonical = json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return digest(model.model_dump(mode="json"))
+
+
+def digest(body: dict[str, Any]) -> str:
+    """The same of a plain body."""
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

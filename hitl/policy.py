@@ -10,12 +10,15 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from hitl.config_files import BadConfigFile, check, fingerprint, read_toml
+from hitl.config_files import BadConfigFile, check, digest, fingerprint, read_toml
 from hitl.records import Action, PolicyId
 
 _CATEGORY_ID = re.compile(r"[a-z][a-z0-9_]{0,39}")
-# The interface itself uses these: none-of-these, skip and submit keys would no longer work.
-RESERVED_HOTKEYS = frozenset("0")
+# The loop's own words: answers of the interface, and rows of measurements beside categories.
+RESERVED_IDS = frozenset({"any", "cannot_tell", "macro", "none"})
+RESERVED_TITLES = frozenset({"none of these"})
+# XML, and so the labelling interface, cannot hold these; tab, line feed and return are fine.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]")
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
@@ -26,6 +29,13 @@ class BadPolicy(BadConfigFile):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    @field_validator("*")
+    @classmethod
+    def _printable(cls, value: Any) -> Any:
+        if isinstance(value, str) and (found := _CONTROL.search(value)):
+            raise ValueError(f"holds the control character U+{ord(found[0]):04X}; remove it")
+        return value
 
 
 class Obligation(_Strict):
@@ -63,6 +73,15 @@ class Category(_Strict):
                 f"{value!r} is not a category id; use lower-case letters, digits and _, "
                 "a letter first, 40 at most"
             )
+        if value in RESERVED_IDS:
+            raise ValueError(f"{value!r} is a word of the loop itself; choose another id")
+        return value
+
+    @field_validator("title")
+    @classmethod
+    def _title_of_its_own(cls, value: str) -> str:
+        if value.casefold() in RESERVED_TITLES:
+            raise ValueError(f"{value!r} is an answer of the interface itself; choose another")
         return value
 
     @field_validator("hotkey")
@@ -83,7 +102,11 @@ class Category(_Strict):
 
 
 class Policy(_Strict):
-    """Categories and how many reviewers must agree. Its id changes with any word of it."""
+    """Categories and how many reviewers must agree. Its id changes with any word of it.
+
+    `continues` names an earlier policy id whose words were mended and whose meaning was not: its
+    labels go on counting, category by category.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")
     version: str = Field(min_length=1, max_length=20)
@@ -93,6 +116,7 @@ class Policy(_Strict):
     show_model_opinion: bool = False
     ask_severity: bool = True
     ask_rationale: bool = True
+    continues: str | None = Field(default=None, max_length=100)
     category: tuple[Category, ...] = Field(min_length=1, max_length=40)
 
     @model_validator(mode="after")
@@ -110,8 +134,21 @@ class Policy(_Strict):
 
     @cached_property
     def policy_id(self) -> PolicyId:
-        """`name@version-fingerprint`; stored with every batch and label."""
+        """`name@version-fingerprint`; stored with every batch and label.
+
+        It changes with any word, so that what was done can be traced. What reviewers said goes on
+        counting while `meanings` stay, or where `continues` says that only the words changed.
+        """
         return PolicyId(f"{self.name}@{self.version}-{fingerprint(self)}")
+
+    @cached_property
+    def meanings(self) -> dict[str, str]:
+        """By category, a fingerprint of what a reviewer is asked: the instructions, its id and
+        its definition. Labels of one version count for every version that asks the same."""
+        return {
+            one.id: digest({"ask": [self.name, self.instructions, one.id, one.definition]})
+            for one in self.category
+        }
 
     @property
     def category_ids(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class Pick:
     """One chosen item of a batch, with the probability it had of being chosen.
 
     `inclusion_probability` is None where the strategy has none: such a label trains, and never
-    measures. `worth` is the strategy's own scale.
+    measures.
     """
 
     item_id: ItemId
@@ -110,7 +110,6 @@ class Pick:
     strategy: str
     rank: int
     inclusion_probability: float | None
-    worth: float | None = None
     priority: float = 0.0
 
 

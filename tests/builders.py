@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from hitl.db import schema
+from hitl.db.versions import keep_policy
 from hitl.policy import Policy, policy_from
 from hitl.recipe import Recipe
 from hitl.records import EntryId
@@ -33,14 +34,7 @@ def make_policy(**changed: Any) -> Policy:
 def add_policy(tx: Connection, policy: Policy | None = None) -> Policy:
     """Store a policy row and give the policy back."""
     policy = policy or make_policy()
-    tx.execute(
-        insert(schema.policies).values(
-            policy_id=policy.policy_id,
-            name=policy.name,
-            version=policy.version,
-            body=policy.model_dump(mode="json"),
-        )
-    )
+    keep_policy(tx, policy)
     return policy
 
 
@@ -66,6 +60,7 @@ def add_items(tx: Connection, texts: Mapping[str, str | None], **fields: Any) ->
                 "item_id": item_id,
                 "text": body,
                 "content_hash": body and hashlib.sha256(body.encode()).hexdigest(),
+                "content_at": None if body is None else NOON,
                 "language": "en",
                 "surface": "posts",
                 "created_at": NOON,
@@ -95,6 +90,8 @@ def add_entries(
             recipe_id=recipe.recipe_id,
             seed=1,
             plan={},
+            size_wanted=100,
+            read_at=NOON,
             training_pool_size=100,
             measuring_pool_size=100,
         )

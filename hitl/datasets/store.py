@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.datasets.examples import SourcedExample
 from hitl.datasets.splits import sides
-from hitl.db.schema import labels, snapshots
+from hitl.db.schema import snapshots
 from hitl.records import BatchId, Example, ItemId, PolicyId, SnapshotId
 
 
@@ -30,9 +30,14 @@ class SnapshotRow:
 # The view `examples` as it was when `upto` was the newest label. A test holds the two together.
 _EXAMPLES = """
     WITH bounded AS (
-        SELECT DISTINCT ON (entry_id, category) entry_id, item_id, category, value, weight
-        FROM labels WHERE policy_id = :policy_id AND label_id <= :upto
-        ORDER BY entry_id, category, revision DESC
+        SELECT DISTINCT ON (l.entry_id, l.category)
+               l.entry_id, l.item_id, l.category, l.value, l.weight
+        FROM labels l
+        JOIN policy_categories asked USING (policy_id, category)
+        JOIN policy_categories asking
+          ON asking.category = asked.category AND asking.meaning = asked.meaning
+        WHERE asking.policy_id = :policy_id AND l.label_id <= :upto
+        ORDER BY l.entry_id, l.category, l.revision DESC
     ), answered AS (
         SELECT item_id, entry_id, jsonb_object_agg(category, value) AS answers,
                min(weight) AS example_weight
@@ -52,9 +57,13 @@ _EXAMPLES = """
 
 
 def last_label_id(tx: Connection, policy_id: PolicyId) -> int:
-    """The newest label of a policy, 0 if there is none: the bound to read examples up to."""
-    newest = select(func.max(labels.c.label_id)).where(labels.c.policy_id == policy_id)
-    return tx.execute(newest).scalar_one() or 0
+    """The newest label that any policy asking one question alike has got, 0 if there is none:
+    the bound to read examples up to."""
+    newest = text(
+        "SELECT coalesce(max(label_id), 0) FROM labels WHERE policy_id = ANY(ARRAY("
+        "SELECT related_id FROM related_policies WHERE policy_id = :policy_id))"
+    )
+    return int(tx.execute(newest, {"policy_id": policy_id}).scalar_one())
 
 
 def read_examples(

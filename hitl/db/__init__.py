@@ -3,15 +3,19 @@
 from hitl.db.engine import BadDatabaseURL, DatabaseUnavailable, begin, connect
 from hitl.db.locks import AlreadyRunning, single_flight
 from hitl.db.migrate import SchemaBehind, check_schema, migrate
+from hitl.db.versions import UnknownPolicy, keep_policy, keep_recipe
 
 __all__ = [
     "AlreadyRunning",
     "BadDatabaseURL",
     "DatabaseUnavailable",
     "SchemaBehind",
+    "UnknownPolicy",
     "begin",
     "check_schema",
     "connect",
+    "keep_policy",
+    "keep_recipe",
     "migrate",
     "single_flight",
 ]

@@ -66,8 +66,10 @@ items = Table(
     Column("group_id", Text),
     Column("created_at", _WHEN),
     _now("ingested_at"),
+    Column("content_at", _WHEN),  # when the text arrived: from then on it can be picked
     CheckConstraint("length(item_id) BETWEEN 1 AND 200", name="item_id_length"),
     CheckConstraint("(text IS NULL) = (content_hash IS NULL)", name="hash_with_text"),
+    CheckConstraint("text IS NULL OR content_at IS NOT NULL", name="moment_of_text"),
 )
 
 decisions = Table(
@@ -124,6 +126,18 @@ policies = Table(
     _now("created_at"),
 )
 
+# What each version asks of a reviewer. Labels of one version count for every other that asks the
+# same: a moved threshold or hotkey costs no label, a reworded definition costs its category's.
+policy_categories = Table(
+    "policy_categories",
+    metadata,
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("meaning", Text, nullable=False),
+    PrimaryKeyConstraint("policy_id", "category"),
+)
+Index("ix_policy_categories_meaning", policy_categories.c.category, policy_categories.c.meaning)
+
 recipes = Table(
     "recipes",
     metadata,
@@ -143,6 +157,8 @@ batches = Table(
     Column("model_version", Text),  # whose probabilities and embeddings; NULL: cold start
     Column("seed", BigInteger, nullable=False),
     Column("plan", JSONB, nullable=False),
+    Column("size_wanted", Integer, nullable=False),
+    Column("read_at", _WHEN, nullable=False),  # what had content by then could be picked
     Column("training_pool_size", Integer, nullable=False),
     Column("measuring_pool_size", Integer, nullable=False),
     _now("created_at"),
@@ -156,7 +172,6 @@ picks = Table(
     Column("share", Text, nullable=False),
     Column("strategy", Text, nullable=False),
     Column("rank", Integer, nullable=False),
-    Column("worth", Double),
     # NULL: the strategy has none. Such a label trains and never measures.
     Column("inclusion_probability", Double),
     PrimaryKeyConstraint("batch_id", "item_id"),
@@ -288,6 +303,7 @@ annotations = Table(
     PrimaryKeyConstraint("unique_id", "updated_at"),
     CheckConstraint(_one_of("kind", AnnotationKind), name="kind"),
     CheckConstraint(_one_of("stage", Stage), name="stage"),
+    Index("ix_annotations_project_id_task_id", "project_id", "task_id"),
 )
 
 # Annotations that the interface cannot have produced: kept above, never counted.
@@ -369,6 +385,9 @@ model_versions = Table(
     Column("seed", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("path", Text, nullable=False),
+    Column(
+        "digest", Text, nullable=False
+    ),  # of the bundle's bytes: what decides is what was judged
     Column("metrics", JSONB, nullable=False),
     _now("trained_at"),
     UniqueConstraint("snapshot_id", "recipe_id", "seed"),
@@ -450,6 +469,7 @@ measurements = Table(
     Column("high", Double),
     Column("n", Integer, nullable=False),
     Column("n_effective", Double),
+    Column("unstable", Boolean, nullable=False),
     Column("code", Text),
     Column("method", Text, nullable=False),
     _now("measured_at"),

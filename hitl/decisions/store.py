@@ -64,8 +64,9 @@ CREATE TEMP TABLE IF NOT EXISTS intake_items (
 _INSERT_ITEMS = """
 WITH made AS (
     INSERT INTO items
-        (item_id, text, content_hash, language, surface, group_id, created_at)
-    SELECT item_id, text, content_hash, language, surface, group_id, created_at
+        (item_id, text, content_hash, content_at, language, surface, group_id, created_at)
+    SELECT item_id, text, content_hash, CASE WHEN text IS NOT NULL THEN clock_timestamp() END,
+           language, surface, group_id, created_at
     FROM intake_items WHERE leads ORDER BY item_id
     ON CONFLICT (item_id) DO NOTHING
     RETURNING text IS NOT NULL AS has_text
@@ -90,7 +91,7 @@ SELECT count(*) FROM (
 # What came with the content goes before what a decision log said of it, in either order of arrival.
 _FILL_STUBS = """
 UPDATE items i SET
-    text = s.text, content_hash = s.content_hash,
+    text = s.text, content_hash = s.content_hash, content_at = clock_timestamp(),
     language = coalesce(s.language, i.language), surface = coalesce(s.surface, i.surface),
     group_id = coalesce(s.group_id, i.group_id), created_at = coalesce(s.created_at, i.created_at)
 FROM intake_items s

@@ -54,6 +54,7 @@ class Measurement:
     n_effective: float | None
     code: str | None
     method: str
+    unstable: bool = False
 
 
 _JUDGED = """
@@ -161,6 +162,7 @@ def record_measurements(
             "high": one.high,
             "n": one.n,
             "n_effective": one.n_effective,
+            "unstable": one.unstable,
             "code": one.code,
             "method": one.method,
         }

@@ -131,12 +131,18 @@ def resolve_entries(tx: Connection, entry_ids: Iterable[EntryId], policy: Policy
 
 
 def count_since(tx: Connection, policy_id: PolicyId, label_id: int) -> int:
-    """How many entries have got a label, or another one, after `label_id` (0: ever)."""
-    return tx.execute(
-        select(func.count(func.distinct(labels.c.entry_id))).where(
-            labels.c.policy_id == policy_id, labels.c.label_id > label_id
-        )
-    ).scalar_one()
+    """How many entries have got a label that counts for this policy, or another one, after
+    `label_id` (0: ever)."""
+    return int(
+        tx.execute(
+            text(
+                "SELECT count(DISTINCT l.entry_id) FROM labels l "
+                "JOIN related_policies r ON r.related_id = l.policy_id "
+                "WHERE r.policy_id = :policy_id AND l.label_id > :label_id"
+            ),
+            {"policy_id": policy_id, "label_id": label_id},
+        ).scalar_one()
+    )
 
 
 def count_since_snapshot(tx: Connection, policy_id: PolicyId) -> int:

@@ -77,6 +77,7 @@ def add_model_version(
     snapshot_id: SnapshotId,
     seed: int,
     path: str,
+    digest: str,
     metrics: Mapping[str, Any],
     state: ModelState = ModelState.CHALLENGER,
 ) -> ModelRecord:
@@ -98,6 +99,7 @@ def add_model_version(
             seed=seed,
             state=state.value,
             path=path,
+            digest=digest,
             metrics=dict(metrics),
         )
         .on_conflict_do_nothing()

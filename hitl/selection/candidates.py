@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ class Candidates:
 
     `probabilities` (N, C) come from each item's newest decision by the preferred model, else by
     any; NaN where that model does not know the category. `in_band` (N,) tells which rows lie in
-    a category's review band or have no decision at all.
+    a category's review band or have no decision at all. `read_at` is the database's clock just
+    before they were read.
     """
 
     item_ids: NDArray[Any]
     group_ids: NDArray[Any]
     probabilities: FloatArray
     in_band: NDArray[np.bool_]
+    read_at: datetime
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -31,7 +34,11 @@ class Candidates:
     def where(self, rows: NDArray[Any]) -> Candidates:
         """The same, for some rows (a mask or row numbers)."""
         return Candidates(
-            self.item_ids[rows], self.group_ids[rows], self.probabilities[rows], self.in_band[rows]
+            self.item_ids[rows],
+            self.group_ids[rows],
+            self.probabilities[rows],
+            self.in_band[rows],
+            self.read_at,
         )
 
 

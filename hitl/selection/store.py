@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, bindparam, insert, select, text
+from sqlalchemy import Connection, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
 from hitl.db.schema import batches, entries, items, picks
@@ -29,8 +30,9 @@ class BatchExists(Refused):
         self.batch_id = batch_id
 
 
-# An item is a candidate while it has content and no entry under this policy that is open,
-# done, or dead (a dead one waits for a person). A withdrawn one may be asked about again.
+# An item is a candidate while it has content and no entry that is open anywhere, or done or dead
+# (a dead one waits for a person) under a version of the policy that asks one question alike.
+# A withdrawn one may be asked about again.
 _CANDIDATES = """
     SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id, {columns}
     FROM items i
@@ -42,7 +44,9 @@ _CANDIDATES = """
       AND NOT EXISTS (
         SELECT 1 FROM entries e
         WHERE e.item_id = i.item_id AND e.state <> 'withdrawn'
-          AND (e.policy_id = :policy_id OR e.state IN ('waiting', 'dispatched', 'adjudicating')))
+          AND (e.state IN ('waiting', 'dispatched', 'adjudicating')
+               OR e.policy_id = ANY(ARRAY(SELECT related_id FROM related_policies
+                                          WHERE policy_id = :policy_id))))
     ORDER BY i.item_id
 """
 
@@ -50,11 +54,12 @@ _CANDIDATES = """
 def read_candidates(
     tx: Connection, *, policy: Policy, preferred: ModelVersion | None
 ) -> Candidates:
-    """Every candidate, ordered by item id.
+    """Every candidate, ordered by item id. The policy must have been kept.
 
     `preferred` is the model version whose decisions count first; an item that it has not seen is
     taken with its newest decision by any model.
     """
+    read_at = tx.execute(select(func.clock_timestamp())).scalar_one()
     count = len(policy.category)
     columns = ", ".join(
         f"(d.probabilities ->> :category_{k})::float8 AS p_{k}" for k in range(count)
@@ -74,6 +79,7 @@ def read_candidates(
         group_ids=np.array([row.group_id for row in rows], dtype=object),
         probabilities=probabilities,
         in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
+        read_at=read_at,
     )
 
 
@@ -94,6 +100,8 @@ def record_batch(
     model_version: ModelVersion | None,
     seed: int,
     plan: Mapping[str, Any],
+    size_wanted: int,
+    read_at: datetime,
     chosen: Sequence[Pick],
     training_pool_size: int,
     measuring_pool_size: int,
@@ -109,6 +117,8 @@ def record_batch(
             model_version=model_version,
             seed=seed,
             plan=dict(plan),
+            size_wanted=size_wanted,
+            read_at=read_at,
             training_pool_size=training_pool_size,
             measuring_pool_size=measuring_pool_size,
         )
@@ -124,7 +134,6 @@ def record_batch(
                 "share": pick.share,
                 "strategy": pick.strategy,
                 "rank": pick.rank,
-                "worth": pick.worth,
                 "inclusion_probability": pick.inclusion_probability,
             }
             for pick in chosen

@@ -38,6 +38,11 @@ class Model(Protocol):
         """What the manifest says: versions, seed, counts, metrics."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """The name of its bytes: what was judged is what decides."""
+        ...
+
     def predict(self, items: Sequence[str]) -> Float64:
         """Probabilities (N, C), each category on its own."""
         ...
@@ -89,6 +94,11 @@ class TextModel:
     def about(self) -> Mapping[str, Any]:
         """What the manifest says."""
         return self.bundle.about
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of the bundle's manifest."""
+        return self.bundle.digest
 
     def logits(self, items: Sequence[str]) -> Float64:
         """Scores (N, C) before calibration."""

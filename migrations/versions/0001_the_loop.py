@@ -55,11 +55,15 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
+        sa.Column("content_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "(text IS NULL) = (content_hash IS NULL)", name=op.f("ck_items_hash_with_text")
         ),
         sa.CheckConstraint(
             "length(item_id) BETWEEN 1 AND 200", name=op.f("ck_items_item_id_length")
+        ),
+        sa.CheckConstraint(
+            "text IS NULL OR content_at IS NOT NULL", name=op.f("ck_items_moment_of_text")
         ),
         sa.PrimaryKeyConstraint("item_id", name=op.f("pk_items")),
     )
@@ -111,6 +115,8 @@ def upgrade() -> None:
         sa.Column("model_version", sa.Text(), nullable=True),
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("plan", postgresql.JSONB(), nullable=False),
+        sa.Column("size_wanted", sa.Integer(), nullable=False),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("training_pool_size", sa.Integer(), nullable=False),
         sa.Column("measuring_pool_size", sa.Integer(), nullable=False),
         sa.Column(
@@ -194,6 +200,7 @@ def upgrade() -> None:
         sa.Column("high", sa.Double(), nullable=True),
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("n_effective", sa.Double(), nullable=True),
+        sa.Column("unstable", sa.Boolean(), nullable=False),
         sa.Column("code", sa.Text(), nullable=True),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column(
@@ -220,6 +227,19 @@ def upgrade() -> None:
             "kind",
             name=op.f("pk_measurements"),
         ),
+    )
+    op.create_table(
+        "policy_categories",
+        sa.Column("policy_id", sa.Text(), nullable=False),
+        sa.Column("category", sa.Text(), nullable=False),
+        sa.Column("meaning", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["policy_id"], ["policies.policy_id"], name=op.f("fk_policy_categories_policy_id")
+        ),
+        sa.PrimaryKeyConstraint("policy_id", "category", name=op.f("pk_policy_categories")),
+    )
+    op.create_index(
+        "ix_policy_categories_meaning", "policy_categories", ["category", "meaning"], unique=False
     )
     op.create_table(
         "snapshots",
@@ -262,6 +282,7 @@ def upgrade() -> None:
         sa.Column("seed", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("metrics", postgresql.JSONB(), nullable=False),
         sa.Column(
             "trained_at",
@@ -304,7 +325,6 @@ def upgrade() -> None:
         sa.Column("share", sa.Text(), nullable=False),
         sa.Column("strategy", sa.Text(), nullable=False),
         sa.Column("rank", sa.Integer(), nullable=False),
-        sa.Column("worth", sa.Double(), nullable=True),
         sa.Column("inclusion_probability", sa.Double(), nullable=True),
         sa.CheckConstraint(
             "inclusion_probability IS NULL OR (inclusion_probability > 0 AND inclusion_probability <= 1)",
@@ -476,6 +496,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("unique_id", "updated_at", name=op.f("pk_annotations")),
     )
     op.create_index(op.f("ix_annotations_entry_id"), "annotations", ["entry_id"], unique=False)
+    op.create_index(
+        "ix_annotations_project_id_task_id", "annotations", ["project_id", "task_id"], unique=False
+    )
     op.create_table(
         "entry_events",
         sa.Column("event_id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -616,7 +639,13 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP SCHEMA dashboard CASCADE")
-    for view in ("examples", "current_labels", "current_votes"):
+    for view in (
+        "examples",
+        "related_policies",
+        "labels_by_policy",
+        "current_labels",
+        "current_votes",
+    ):
         op.execute(f"DROP VIEW {view}")
     for table in [
         "votes",
@@ -634,6 +663,7 @@ def downgrade() -> None:
         "model_versions",
         "collect_cursors",
         "snapshots",
+        "policy_categories",
         "measurements",
         "labelling_projects",
         "decisions",

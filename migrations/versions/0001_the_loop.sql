@@ -90,21 +90,34 @@ CREATE VIEW current_labels AS
             ORDER BY entry_id, category, revision DESC
         ) newest WHERE newest.value IS NOT NULL
 -- next --
+CREATE VIEW labels_by_policy AS 
+        SELECT asking.policy_id AS for_policy_id, l.*
+        FROM current_labels l
+        JOIN policy_categories asked
+          ON asked.policy_id = l.policy_id AND asked.category = l.category
+        JOIN policy_categories asking
+          ON asking.category = asked.category AND asking.meaning = asked.meaning
+-- next --
+CREATE VIEW related_policies AS 
+        SELECT DISTINCT a.policy_id, b.policy_id AS related_id
+        FROM policy_categories a
+        JOIN policy_categories b ON b.category = a.category AND b.meaning = a.meaning
+-- next --
 CREATE VIEW examples AS 
         SELECT DISTINCT ON (item_id, policy_id) * FROM (
-            SELECT l.item_id, l.policy_id, l.entry_id, e.batch_id,
+            SELECT l.item_id, l.for_policy_id AS policy_id, l.entry_id, e.batch_id,
                    i.text, i.language, i.surface,
                    coalesce(i.group_id, i.content_hash, i.item_id) AS group_id,
                    jsonb_object_agg(l.category, l.value ORDER BY l.category) AS labels,
                    min(l.weight) AS example_weight,
                    p.inclusion_probability, p.share, p.strategy,
                    max(l.label_id) AS last_label_id
-            FROM current_labels l
+            FROM labels_by_policy l
             JOIN entries e USING (entry_id)
             JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
             JOIN items i ON i.item_id = l.item_id
             WHERE i.text IS NOT NULL
-            GROUP BY l.item_id, l.policy_id, l.entry_id, e.batch_id, i.text, i.language,
+            GROUP BY l.item_id, l.for_policy_id, l.entry_id, e.batch_id, i.text, i.language,
                      i.surface, i.group_id, i.content_hash, i.item_id,
                      p.inclusion_probability, p.share, p.strategy
         ) every ORDER BY item_id, policy_id, entry_id DESC
@@ -145,8 +158,8 @@ CREATE VIEW dashboard.loop_lag AS
                    AS newest_snapshot,
                (SELECT max(promoted_at) FROM promotions m WHERE m.policy_name = p.name)
                    AS newest_promotion,
-               (SELECT count(DISTINCT l.entry_id) FROM labels l
-                WHERE l.policy_id = p.policy_id AND l.label_id > coalesce(
+               (SELECT count(DISTINCT l.entry_id) FROM labels_by_policy l
+                WHERE l.for_policy_id = p.policy_id AND l.label_id > coalesce(
                     (SELECT max(last_label_id) FROM snapshots s
                      WHERE s.policy_id = p.policy_id), 0)) AS entries_since_snapshot
         FROM policies p

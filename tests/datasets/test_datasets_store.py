@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import Connection, text
 
@@ -12,7 +14,9 @@ from hitl.datasets import (
     read_examples,
     record_snapshot,
 )
+from hitl.db import UnknownPolicy
 from hitl.labels import resolve_entries
+from hitl.policy import Policy, policy_from
 from hitl.records import EntryState, PolicyId, SnapshotId, Split
 from tests.builders import add_entries, add_items, add_policy, make_policy
 from tests.labels.builders import annotate, asked, move
@@ -105,14 +109,62 @@ def test_an_earlier_bound_gives_the_examples_of_then(tx: Connection) -> None:
     ]
 
 
-def test_labels_of_another_policy_are_not_examples_of_this_one(tx: Connection) -> None:
+def _mended(policy: Policy, **changed: Any) -> Policy:
+    """The same policy with a changed first category."""
+    body = policy.model_dump(mode="json")
+    body["category"][0] |= changed
+    return policy_from(body, where="mended policy")
+
+
+def test_a_moved_threshold_or_hotkey_costs_no_label(tx: Connection) -> None:
     policy, (entry,) = asked(tx, ["i1"])
     annotate(tx, entry)
     resolve_entries(tx, [entry], policy)
-    other = add_policy(tx, make_policy(version="2"))
+    moved = add_policy(tx, _mended(policy, threshold=0.7, hotkey="x", review_from=0.1))
+
+    (row,) = read_examples(tx, moved.policy_id, measuring_fraction=0.25)
+
+    assert moved.policy_id != policy.policy_id
+    assert {"hate": 0.0, "spam": 0.0} == row.example.labels
+
+
+def test_a_reworded_definition_costs_the_labels_of_its_category_alone(tx: Connection) -> None:
+    policy, (entry,) = asked(tx, ["i1"])
+    annotate(tx, entry)
+    resolve_entries(tx, [entry], policy)
+    reworded = add_policy(tx, _mended(policy, definition="Attacks a person."))
+
+    (row,) = read_examples(tx, reworded.policy_id, measuring_fraction=0.25)
+
+    assert {"spam": 0.0} == row.example.labels
+
+
+def test_a_policy_that_continues_another_keeps_its_labels_whatever_the_words(
+    tx: Connection,
+) -> None:
+    policy, (entry,) = asked(tx, ["i1"])
+    annotate(tx, entry)
+    resolve_entries(tx, [entry], policy)
+    mended = _mended(policy, definition="Attacks a group of people.")
+    mended = add_policy(tx, mended.model_copy(update={"continues": policy.policy_id}))
+
+    (row,) = read_examples(tx, mended.policy_id, measuring_fraction=0.25)
+
+    assert {"hate": 0.0, "spam": 0.0} == row.example.labels
+
+
+def test_a_policy_cannot_continue_one_that_nobody_knows(tx: Connection) -> None:
+    with pytest.raises(UnknownPolicy, match="continues community@0-x"):
+        add_policy(tx, make_policy(continues="community@0-x"))
+
+
+def test_labels_of_a_policy_with_another_name_do_not_count(tx: Connection) -> None:
+    policy, (entry,) = asked(tx, ["i1"])
+    annotate(tx, entry)
+    resolve_entries(tx, [entry], policy)
+    other = add_policy(tx, make_policy(name="other"))
 
     assert [] == read_examples(tx, other.policy_id, measuring_fraction=0.25)
-    assert 0 == last_label_id(tx, other.policy_id)
 
 
 def test_a_snapshot_row_is_written_once_and_found_again(tx: Connection) -> None:

@@ -60,12 +60,13 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
         tx.execute(
             text(
                 "INSERT INTO batches SELECT 'b2', policy_id, recipe_id, model_version, seed, plan,"
-                " training_pool_size, measuring_pool_size, created_at FROM batches"
+                " size_wanted, read_at, training_pool_size, measuring_pool_size, created_at"
+                " FROM batches"
             )
         )
         tx.execute(
             text(
-                "INSERT INTO picks SELECT 'b2', item_id, share, strategy, rank, worth,"
+                "INSERT INTO picks SELECT 'b2', item_id, share, strategy, rank,"
                 " inclusion_probability FROM picks"
             )
         )

@@ -43,6 +43,7 @@ def add_model(
         snapshot_id=SnapshotId(snapshot),
         seed=sum(name.encode()) if seed is None else seed,
         path=f"/models/{name}",
+        digest="0" * 64,
         metrics={},
         state=state,
     )

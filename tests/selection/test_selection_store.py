@@ -89,6 +89,8 @@ def test_a_batch_is_reported_back_and_refused_under_another_seed(tx: Connection)
         model_version=None,
         seed=3,
         plan={},
+        size_wanted=2,
+        read_at=NOON,
         chosen=[
             Pick(ItemId("i1"), "audit", "random", 0, 0.5),
             Pick(ItemId("i2"), "uncertain", "uncertain_diverse", 0, None),
