@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from flows.plain import plain
 from flows.train_challenger import truth_of
 from hitl import datasets, evaluation, logs, registry, training
 from hitl.db import begin, single_flight
@@ -157,8 +158,9 @@ def _judge(
             challenger=challenger.model_version,
             champion=champion.model_version if champion else None,
             snapshot_id=challenger.snapshot_id,
+            recipe=recipe,
             decision=verdict.decision,
-            reasons=[str(one) for one in verdict.reasons],
+            reasons=[plain(one) for one in verdict.reasons],
         )
     report = PromoteReport(
         model_version=challenger.model_version,

@@ -105,7 +105,11 @@ def train_challenger(
                     seed=seed,
                     path=str(folder),
                     digest=model.digest,
-                    metrics={"training examples": len(train), "test examples": len(test)},
+                    metrics={
+                        "examples": {"training": len(train), "test": len(test)},
+                        "categories": model.about["metrics"],
+                        "characters_read": model.about["features"]["max_characters"],
+                    },
                 )
             registry.save_evaluations(
                 tx, measures, model_version=version, snapshot_id=frozen.snapshot_id

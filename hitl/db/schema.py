@@ -373,7 +373,7 @@ snapshots = Table(
     _now("created_at"),
 )
 
-# Mutable: `state`.
+# Mutable: `state`; `path`, where the same bytes lie now.
 model_versions = Table(
     "model_versions",
     metadata,
@@ -389,6 +389,8 @@ model_versions = Table(
         "digest", Text, nullable=False
     ),  # of the bundle's bytes: what decides is what was judged
     Column("metrics", JSONB, nullable=False),
+    # Shown above all else on its card, such as that its data was made up.
+    Column("data_note", Text, nullable=False, server_default=""),
     _now("trained_at"),
     UniqueConstraint("snapshot_id", "recipe_id", "seed"),
     CheckConstraint(_one_of("state", ModelState), name="state"),
@@ -429,10 +431,14 @@ verdicts = Table(
     Column("challenger", Text, ForeignKey("model_versions.model_version"), nullable=False),
     Column("champion", Text, ForeignKey("model_versions.model_version")),
     Column("snapshot_id", Text, ForeignKey("snapshots.snapshot_id"), nullable=False),
+    Column("recipe_id", Text, ForeignKey("recipes.recipe_id"), nullable=False),  # by which rules
     Column("decision", Text, nullable=False),
+    # a list: rule, outcome, category, its numbers, and the words that say so
     Column("reasons", JSONB, nullable=False),
     _now("judged_at"),
-    UniqueConstraint("challenger", "champion", "snapshot_id", postgresql_nulls_not_distinct=True),
+    UniqueConstraint(
+        "challenger", "champion", "snapshot_id", "recipe_id", postgresql_nulls_not_distinct=True
+    ),
 )
 
 promotions = Table(

@@ -28,14 +28,13 @@ from hitl.registry.store import (
     champion,
     evaluations_of,
     find,
-    find_verdict,
     list_versions,
     newest_snapshot_path,
-    newest_verdict,
+    place,
     save_evaluations,
-    save_verdict,
     snapshot_path,
 )
+from hitl.registry.verdicts.store import find_verdict, newest_verdict, save_verdict
 
 __all__ = [
     "AnotherChampion",
@@ -64,6 +63,7 @@ __all__ = [
     "make_challenger",
     "newest_snapshot_path",
     "newest_verdict",
+    "place",
     "promote",
     "promoted_at",
     "read_card",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 INTENDED_USE = (
     "Deciding which content a person should look at, and ordering what they look at, under the "
@@ -16,8 +17,9 @@ LIMITS = (
     "It knows what reviewers labelled. Kinds of violation that were never labelled are unknown "
     "to it, and languages or surfaces with few labels are where it is weakest.",
     "It sees text alone: no images, no conversation, no author.",
-    "Figures hold for the stream that the measuring side was drawn from; when the stream "
-    "changes, they age.",
+    "Figures count each audited item of the measuring side once, whatever its chance of being "
+    "chosen was, and judge the model, not the stream: what its decisions are worth in the stream, "
+    "weighted by those chances, is `hitl measure`'s to say. When the stream changes, they age.",
     "A code in place of a value means that there are too few labels to say a number.",
 )
 
@@ -40,11 +42,21 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What a model learned one category from; `remark` is where that was too little."""
+
+    category: str
+    answers: int
+    violating: int
+    remark: str
+
+
+@dataclass(frozen=True, slots=True)
 class CardFacts:
     """Everything a card says. Moments are in UTC; `data_note` is shown above all else.
 
     `categories` are (title, definition) in the policy's order; `counts` are what the model
-    learned from and was measured on, by name.
+    learned from and was measured on, by name. Of a text it reads the first `characters_read`.
     """
 
     model_version: str
@@ -58,6 +70,8 @@ class CardFacts:
     trained_at: datetime
     counts: Mapping[str, int]
     figures: Sequence[Figure]
+    learned: Sequence[Learned] = ()
+    characters_read: int | None = None
     decision: str | None = None
     reasons: Sequence[str] = ()
     judged_beside: str | None = None
@@ -67,6 +81,22 @@ class CardFacts:
     data_note: str = ""
     intended_use: Sequence[str] = INTENDED_USE
     limits: Sequence[str] = LIMITS
+
+
+def learned_from(metrics: Mapping[str, Mapping[str, Any]]) -> list[Learned]:
+    """By category, from what training said of itself."""
+    return [
+        Learned(category, int(one["known"]), int(one["positives"]), _remark(one))
+        for category, one in metrics.items()
+    ]
+
+
+def _remark(metrics: Mapping[str, Any]) -> str:
+    if metrics["constant"]:
+        return "every answer was the same: it says one number of any text"
+    if metrics["calibrated_by"] == "pooled":
+        return "too few of one kind to calibrate alone: calibrated with the others together"
+    return "" if metrics["calibrated_by"] == "own" else "not calibrated"
 
 
 def render(facts: CardFacts) -> str:
@@ -82,13 +112,22 @@ def render(facts: CardFacts) -> str:
         _table(("Category", "Definition shown to reviewers"), facts.categories),
         "## Labels",
         _table(("What", "Count"), [(name, f"{count}") for name, count in facts.counts.items()]),
+    ]
+    if facts.learned:
+        head = ("Category", "Training answers", "Violating", "Remark")
+        rows = [(o.category, str(o.answers), str(o.violating), o.remark) for o in facts.learned]
+        parts.append(_table(head, rows))
+    parts += [
         "## Figures",
         _figures([one for one in facts.figures if not one.slice_name], by_slice=False),
     ]
     slices = [one for one in facts.figures if one.slice_name]
     if slices:
         parts += ["## By slice", _figures(slices, by_slice=True)]
-    parts += ["## Gate", _gate(facts), "## Limits", _bullets(facts.limits)]
+    limits = [*facts.limits]
+    if facts.characters_read is not None:
+        limits.append(f"Of a text it reads the first {facts.characters_read:,} characters.")
+    parts += ["## Gate", _gate(facts), "## Limits", _bullets(limits)]
     return "\n\n".join(parts) + "\n"
 
 

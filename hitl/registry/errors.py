@@ -34,15 +34,17 @@ class VersionTaken(Refused):
 
 
 class VerdictStands(Refused):
-    """The gate said something else of the same models on the same snapshot before."""
+    """The gate said something else of the same models, by the same rules, before."""
 
-    def __init__(self, challenger: ModelVersion, was: str, now: str) -> None:
+    def __init__(self, challenger: ModelVersion, verdict_id: int, *, was: str, now: str) -> None:
         super().__init__(
             f"model {challenger}: the gate said {was} before and says {now} now, of the same "
-            "models on the same snapshot; a verdict is never changed. If the gate's rules were "
-            "changed, run `hitl train` so that a challenger of the new recipe is judged by them"
+            "models on the same snapshot by the same recipe; a verdict is never changed. Another "
+            "version of hitl may judge otherwise: label more and train again, or take it on "
+            'yourself with --force --note "…"'
         )
         self.challenger = challenger
+        self.verdict_id = verdict_id
 
 
 class NotPromotable(Refused):

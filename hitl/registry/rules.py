@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from hitl.records import ModelState, ModelVersion
 from hitl.registry.errors import NotPromotable
@@ -15,13 +16,16 @@ ROLLBACK = "rollback"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate said of a challenger beside the champion of that time, None: without one."""
+    """What the gate said of a challenger beside the champion of that time, None: without one.
+
+    `reasons` are as JSON holds them: the rule, what it found, and `words` that say so.
+    """
 
     verdict_id: int
     challenger: ModelVersion
     champion: ModelVersion | None
     decision: str
-    reasons: tuple[str, ...]
+    reasons: tuple[Mapping[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.db.schema import (
     evaluations,
     model_versions,
     snapshots,
-    verdicts,
 )
 from hitl.db.versions import keep_policy, keep_recipe
 from hitl.policy import Policy
 from hitl.recipe import Recipe
 from hitl.records import ModelState, ModelVersion, PolicyId, SnapshotId
 from hitl.registry.card import Figure
-from hitl.registry.errors import UnknownSnapshot, VerdictStands, VersionTaken
-from hitl.registry.rules import Verdict
+from hitl.registry.errors import UnknownSnapshot, VersionTaken
 
 
 class Measure(Protocol):
@@ -54,7 +52,10 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """One training: what went in, where its bundle lies, and where it is in its life."""
+    """One training: what went in, where its bundle lies, and where it is in its life.
+
+    `digest` names the bundle's bytes; `metrics` is what training said of itself.
+    """
 
     model_version: ModelVersion
     policy_name: str
@@ -64,7 +65,9 @@ class ModelRecord:
     seed: int
     state: ModelState
     path: str
+    digest: str
     metrics: Mapping[str, Any]
+    data_note: str
     trained_at: datetime
 
 
@@ -79,9 +82,12 @@ def add_model_version(
     path: str,
     digest: str,
     metrics: Mapping[str, Any],
+    data_note: str = "",
     state: ModelState = ModelState.CHALLENGER,
 ) -> ModelRecord:
     """Write a training, once: the same (snapshot, recipe, seed) gives the row that stands.
+
+    `data_note` is shown above all else on its card, such as that its data was made up.
 
     Raises:
         VersionTaken: the name stands for another training.
@@ -101,6 +107,7 @@ def add_model_version(
             path=path,
             digest=digest,
             metrics=dict(metrics),
+            data_note=data_note,
         )
         .on_conflict_do_nothing()
     )
@@ -114,6 +121,12 @@ def add_model_version(
     if row is None:
         raise VersionTaken(model_version)
     return _record(row)
+
+
+def place(tx: Connection, model_version: ModelVersion, *, path: str) -> None:
+    """Say where a version's bundle lies now: its folder was moved, or its bytes were made again."""
+    here = (model_versions.c.model_version == model_version) & (model_versions.c.path != path)
+    tx.execute(update(model_versions).where(here).values(path=path))
 
 
 def find(tx: Connection, model_version: ModelVersion) -> ModelRecord | None:
@@ -201,55 +214,6 @@ def evaluations_of(
     return sorted(found, key=lambda f: (f.slice_name, f.slice_value, f.metric, f.category))
 
 
-def save_verdict(
-    tx: Connection,
-    *,
-    challenger: ModelVersion,
-    champion: ModelVersion | None,
-    snapshot_id: SnapshotId,
-    decision: str,
-    reasons: Sequence[str],
-) -> int:
-    """Keep what the gate said and give its id; the same verdict again gives the same id.
-
-    Raises:
-        VerdictStands: the gate decided otherwise before.
-    """
-    tx.execute(
-        upsert(verdicts)
-        .values(
-            challenger=challenger,
-            champion=champion,
-            snapshot_id=snapshot_id,
-            decision=decision,
-            reasons=list(reasons),
-        )
-        .on_conflict_do_nothing()
-    )
-    row = tx.execute(
-        select(verdicts).where(
-            verdicts.c.challenger == challenger,
-            verdicts.c.champion.is_not_distinct_from(champion),
-            verdicts.c.snapshot_id == snapshot_id,
-        )
-    ).one()
-    if row.decision != decision:
-        raise VerdictStands(challenger, row.decision, decision)
-    return int(row.verdict_id)
-
-
-def find_verdict(tx: Connection, verdict_id: int) -> Verdict | None:
-    """A stored verdict, or None."""
-    return _verdict(tx.execute(select(verdicts).where(verdicts.c.verdict_id == verdict_id)).first())
-
-
-def newest_verdict(tx: Connection, challenger: ModelVersion) -> Verdict | None:
-    """What the gate said last of a model version, or None."""
-    newest = verdicts.c.verdict_id.desc()
-    wanted = select(verdicts).where(verdicts.c.challenger == challenger).order_by(newest)
-    return _verdict(tx.execute(wanted.limit(1)).first())
-
-
 def snapshot_path(tx: Connection, snapshot_id: SnapshotId) -> str:
     """Where a snapshot lies.
 
@@ -277,9 +241,3 @@ def newest_snapshot_path(tx: Connection, policy_id: PolicyId) -> str | None:
 def _record(row: Any) -> ModelRecord:
     values = {name: getattr(row, name) for name in ModelRecord.__dataclass_fields__}
     return ModelRecord(**values | {"state": ModelState(row.state)})
-
-
-def _verdict(row: Any) -> Verdict | None:
-    if row is None:
-        return None
-    return Verdict(row.verdict_id, row.challenger, row.champion, row.decision, tuple(row.reasons))

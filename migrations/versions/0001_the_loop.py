@@ -284,6 +284,7 @@ def upgrade() -> None:
         sa.Column("path", sa.Text(), nullable=False),
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("metrics", postgresql.JSONB(), nullable=False),
+        sa.Column("data_note", sa.Text(), server_default="", nullable=False),
         sa.Column(
             "trained_at",
             sa.DateTime(timezone=True),
@@ -439,6 +440,7 @@ def upgrade() -> None:
         sa.Column("challenger", sa.Text(), nullable=False),
         sa.Column("champion", sa.Text(), nullable=True),
         sa.Column("snapshot_id", sa.Text(), nullable=False),
+        sa.Column("recipe_id", sa.Text(), nullable=False),
         sa.Column("decision", sa.Text(), nullable=False),
         sa.Column("reasons", postgresql.JSONB(), nullable=False),
         sa.Column(
@@ -454,6 +456,9 @@ def upgrade() -> None:
             ["champion"], ["model_versions.model_version"], name=op.f("fk_verdicts_champion")
         ),
         sa.ForeignKeyConstraint(
+            ["recipe_id"], ["recipes.recipe_id"], name=op.f("fk_verdicts_recipe_id")
+        ),
+        sa.ForeignKeyConstraint(
             ["snapshot_id"], ["snapshots.snapshot_id"], name=op.f("fk_verdicts_snapshot_id")
         ),
         sa.PrimaryKeyConstraint("verdict_id", name=op.f("pk_verdicts")),
@@ -461,7 +466,8 @@ def upgrade() -> None:
             "challenger",
             "champion",
             "snapshot_id",
-            name=op.f("uq_verdicts_challenger_champion_snapshot_id"),
+            "recipe_id",
+            name=op.f("uq_verdicts_challenger_champion_snapshot_id_recipe_id"),
             postgresql_nulls_not_distinct=True,
         ),
     )

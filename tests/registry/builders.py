@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Connection
 
 from hitl.datasets import record_snapshot
@@ -32,6 +34,7 @@ def add_model(
     snapshot: str = "s1",
     seed: int | None = None,
     state: ModelState = ModelState.CHALLENGER,
+    **more: Any,
 ) -> ModelRecord:
     """A model version; the seed follows from its name unless given."""
     policy = policy or make_policy()
@@ -44,12 +47,19 @@ def add_model(
         seed=sum(name.encode()) if seed is None else seed,
         path=f"/models/{name}",
         digest="0" * 64,
-        metrics={},
         state=state,
+        **{"metrics": {}} | more,
     )
 
 
-def judge(tx: Connection, name: str, decision: str = "promote", *, beside: str | None = "") -> int:
+def judge(
+    tx: Connection,
+    name: str,
+    decision: str = "promote",
+    *,
+    beside: str | None = "",
+    recipe: Recipe | None = None,
+) -> int:
     """A verdict beside today's champion, or beside another one."""
     now = champion(tx, "community")
     judged_beside = (now.model_version if now else None) if beside == "" else beside
@@ -58,14 +68,15 @@ def judge(tx: Connection, name: str, decision: str = "promote", *, beside: str |
         challenger=ModelVersion(name),
         champion=None if judged_beside is None else ModelVersion(judged_beside),
         snapshot_id=SnapshotId("s1"),
+        recipe=recipe or Recipe(),
         decision=decision,
-        reasons=["average precision is higher"],
+        reasons=[{"rule": "macro", "outcome": "passed", "words": "average precision is higher"}],
     )
 
 
-def promoted(tx: Connection, name: str) -> None:
+def promoted(tx: Connection, name: str, **more: Any) -> None:
     """Train, judge and promote one."""
-    add_model(tx, name)
+    add_model(tx, name, **more)
     promote(tx, challenger=ModelVersion(name), verdict_id=judge(tx, name), approved_by="ana")
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from hitl.db import begin
 from hitl.errors import Refused
+from hitl.recipe import GateRecipe, Recipe
 from hitl.records import ModelState, ModelVersion, SnapshotId
 from hitl.registry import (
     AnotherChampion,
@@ -29,6 +30,8 @@ from hitl.registry import (
     list_versions,
     make_challenger,
     newest_snapshot_path,
+    newest_verdict,
+    place,
     promote,
     promoted_at,
     read_card,
@@ -211,6 +214,27 @@ def test_a_verdict_is_kept_once_and_never_changed(shop: Connection) -> None:
         judge(shop, "b", "keep")
 
 
+def test_by_another_recipe_the_gate_may_say_something_else(shop: Connection) -> None:
+    promoted(shop, "a")
+    add_model(shop, "b")
+    first = judge(shop, "b", "insufficient")
+
+    second = judge(shop, "b", recipe=Recipe(gate=GateRecipe(margin=0.1)))
+
+    assert first != second
+    now = newest_verdict(shop, B)
+    assert now is not None
+    assert (second, "promote") == (now.verdict_id, now.decision)
+
+
+def test_a_bundle_that_was_moved_is_found_where_it_is_now(shop: Connection) -> None:
+    before = add_model(shop, "a")
+
+    place(shop, A, path="/elsewhere/a")
+
+    assert replace(before, path="/elsewhere/a") == find(shop, A)
+
+
 def test_figures_are_kept_as_they_were_and_numpy_is_understood(shop: Connection) -> None:
     add_model(shop, "a")
     figures = [
@@ -249,20 +273,34 @@ def test_the_newest_snapshot_is_the_one_with_the_newest_labels(shop: Connection)
 
 
 def test_the_card_is_made_from_rows_and_says_the_same_twice(shop: Connection) -> None:
-    promoted(shop, "a")
+    spam = {"known": 70, "positives": 0, "constant": True, "calibrated_by": "none"}
+    promoted(
+        shop,
+        "a",
+        data_note="Made by a generator.",
+        metrics={
+            "examples": {"training": 72, "test": 28},
+            "categories": {"spam": spam},
+            "characters_read": 10_000,
+        },
+    )
     save_evaluations(shop, [make_figure()], model_version=A, snapshot_id=S1)
 
-    card = read_card(shop, A, data_note="Made by a generator.")
+    card = read_card(shop, A)
 
-    assert card == read_card(shop, A, data_note="Made by a generator.")
+    assert card == read_card(shop, A)
     for line in (
         "# Model card: a",
         "> **Note on the data.** Made by a generator.",
         "| State | champion |",
         "| Approved by | ana |",
         "| examples in the snapshot | 100 |",
+        "| training examples | 72 |",
+        "| spam | 70 | 0 | every answer was the same: it says one number of any text |",
+        "- Of a text it reads the first 10,000 characters.",
         "| average_precision | hate | 0.812 | 0.750 to 0.860 | 200 | 30 | bootstrap |",
         "Judged without a champion: **promote**.",
+        "- passed: average precision is higher",
     ):
         assert line in card.splitlines()
 

@@ -10,7 +10,7 @@ from hitl.db.locks import lock_key
 from hitl.db.schema import model_versions, policies, promotions, snapshots
 from hitl.policy import policy_from
 from hitl.records import ModelState, ModelVersion
-from hitl.registry.card import CardFacts, render
+from hitl.registry.card import CardFacts, learned_from, render
 from hitl.registry.errors import (
     AnotherChampion,
     NeverPromoted,
@@ -24,9 +24,8 @@ from hitl.registry.store import (
     champion,
     evaluations_of,
     find,
-    find_verdict,
-    newest_verdict,
 )
+from hitl.registry.verdicts.store import find_verdict, newest_verdict
 
 
 def promote(
@@ -149,8 +148,8 @@ def make_challenger(tx: Connection, model_version: ModelVersion) -> None:
     _set_state(tx, model_version, ModelState.CHALLENGER)
 
 
-def read_card(tx: Connection, model_version: ModelVersion, *, data_note: str = "") -> str:
-    """The model card as Markdown, from rows alone. `data_note` is shown above all else.
+def read_card(tx: Connection, model_version: ModelVersion) -> str:
+    """The model card as Markdown, from rows alone.
 
     Raises:
         UnknownModelVersion: no such model version.
@@ -170,8 +169,9 @@ def read_card(tx: Connection, model_version: ModelVersion, *, data_note: str = "
         .limit(1)
     ).first()
     verdict = newest_verdict(tx, model_version)
+    metrics = record.metrics
     counts = {"examples in the snapshot": snapshot.examples, "answers": snapshot.labels}
-    counts |= {name: n for name, n in sorted(record.metrics.items()) if isinstance(n, int)}
+    counts |= {f"{side} examples": n for side, n in metrics.get("examples", {}).items()}
     return render(
         CardFacts(
             model_version=model_version,
@@ -184,14 +184,18 @@ def read_card(tx: Connection, model_version: ModelVersion, *, data_note: str = "
             snapshot_id=record.snapshot_id,
             trained_at=record.trained_at,
             counts=counts,
+            learned=learned_from(metrics.get("categories", {})),
+            characters_read=metrics.get("characters_read"),
             figures=evaluations_of(tx, model_version, record.snapshot_id),
             decision=verdict.decision if verdict else None,
-            reasons=verdict.reasons if verdict else (),
+            reasons=[f"{one['outcome']}: {one['words']}" for one in verdict.reasons]
+            if verdict
+            else (),
             judged_beside=verdict.champion if verdict else None,
             promoted_at=change.promoted_at if change else None,
             approved_by=change.approved_by if change else None,
             note=change.note if change else "",
-            data_note=data_note,
+            data_note=record.data_note,
         )
     )
 

@@ -1,0 +1,1 @@
+"""What the gate said, of whom, and by which rules."""
