@@ -9,7 +9,7 @@ import typer
 from flows.cli.output import say, show_json, show_table
 from flows.wiring import open_world
 from hitl.db import begin
-from hitl.records import EntryId, EntryState
+from hitl.records import EntryId, EntryState, PolicyId
 
 app = typer.Typer()
 queue = typer.Typer(no_args_is_help=True, help="Look at the queue, and free what is stuck.")
@@ -87,6 +87,33 @@ def queue_requeue(entry: Annotated[list[int], typer.Argument(help="Entry ids.")]
     with open_world() as world, begin(world.engine) as tx:
         count = room.requeue(tx, [EntryId(one) for one in entry])
     say(f"{count} waiting again")
+
+
+@queue.command("withdraw")
+def queue_withdraw(
+    reason: Annotated[str, typer.Option(help="Why; kept with the entries.")],
+    entry: Annotated[list[int] | None, typer.Argument(help="Entry ids.")] = None,
+    policy: Annotated[str | None, typer.Option(help="All that is open of this policy id.")] = None,
+) -> None:
+    """Take open entries back unanswered, by id or all of one policy version.
+
+    Their items may be chosen again. A task that Label Studio has stays there; its answers are
+    kept and count for nothing.
+
+    Example: hitl queue withdraw 17 23 --reason "deleted by their author"
+    """
+    from hitl import queue as room
+
+    if bool(entry) == bool(policy):
+        raise typer.BadParameter("name entries, or a policy by --policy, and not both")
+    if not reason.strip():
+        raise typer.BadParameter("say why", param_hint="--reason")
+    with open_world() as world, begin(world.engine) as tx:
+        if policy:
+            count = room.withdraw_policy(tx, PolicyId(policy), reason=reason)
+        else:
+            count = room.withdraw(tx, [EntryId(one) for one in entry or []], reason=reason)
+    say(f"{count} withdrawn")
 
 
 @app.command()

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text, update
+from sqlalchemy import Connection, Select, exists, func, select, text, update
 
-from hitl.db.schema import batches, entries
+from hitl.db.schema import batches, entries, policies, tasks
 from hitl.errors import Refused
+from hitl.policy import Policy
 from hitl.records import EntryId, EntryState, PolicyId
+
+_OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
+_POLICY_CHANGED = "policy changed"
 
 
 class NotInQueue(Refused):
@@ -22,6 +27,16 @@ class NotInQueue(Refused):
             f"entry {listed}: cannot move to {wanted}; see `hitl queue list` for its state"
         )
         self.entry_ids = tuple(entry_ids)
+
+
+class NothingOpen(Refused):
+    """No entry of that policy is open."""
+
+    def __init__(self, policy_id: str) -> None:
+        super().__init__(
+            f"policy {policy_id}: no open entry; `hitl queue stats` lists those that have some"
+        )
+        self.policy_id = policy_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +140,61 @@ def withdraw(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> in
     Raises:
         NotInQueue: one of them is not open.
     """
-    open_states = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
-    return _move(tx, entry_ids, to=EntryState.WITHDRAWN, out_of=open_states, reason=reason)
+    return _move(tx, entry_ids, to=EntryState.WITHDRAWN, out_of=_OPEN, reason=reason)
+
+
+def withdraw_policy(tx: Connection, policy_id: PolicyId, *, reason: str) -> int:
+    """Take every open entry of one version of a policy back.
+
+    Raises:
+        NothingOpen: it has none, or there is no such policy.
+    """
+    found = select(entries.c.entry_id).where(
+        entries.c.policy_id == policy_id, entries.c.state.in_(_OPEN)
+    )
+    entry_ids = [EntryId(one) for one in tx.execute(found.with_for_update()).scalars()]
+    if not entry_ids:
+        raise NothingOpen(policy_id)
+    return withdraw(tx, entry_ids, reason=reason)
+
+
+def withdraw_older(tx: Connection, policy: Policy) -> int:
+    """Take back what waits under other versions of this policy: nobody will be asked it any more.
+
+    What is with the reviewers already is still answered, by the rules that it was asked under. An
+    entry of which we do not know yet whether its task exists stays until a dispatch settles that.
+    """
+    waiting = (
+        _under_other_versions(policy)
+        .with_only_columns(entries.c.entry_id)
+        .order_by(entries.c.entry_id)
+    )
+    # Locked first: the next statement sees the intents of a dispatch that held these rows.
+    locked = tx.execute(waiting.with_for_update(of=entries)).scalars().all()
+    unsettled = exists().where(tasks.c.entry_id == entries.c.entry_id, tasks.c.task_id.is_(None))
+    return tx.execute(
+        update(entries)
+        .where(entries.c.entry_id.in_(locked), ~unsettled)
+        .values(state=EntryState.WITHDRAWN.value, reason=_POLICY_CHANGED)
+    ).rowcount
+
+
+def count_under_other_versions(tx: Connection, policy: Policy) -> int:
+    """How many entries wait under other versions of this policy."""
+    waiting = _under_other_versions(policy).with_only_columns(func.count())
+    return int(tx.execute(waiting).scalar_one())
+
+
+def _under_other_versions(policy: Policy) -> Select[Any]:
+    return (
+        select(entries)
+        .join(policies, policies.c.policy_id == entries.c.policy_id)
+        .where(
+            policies.c.name == policy.name,
+            policies.c.policy_id != policy.policy_id,
+            entries.c.state == EntryState.WAITING,
+        )
+    )
 
 
 def _move(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, text, update
+from sqlalchemy import Connection, delete, insert, text, update
 
 from hitl import queue
+from hitl.db import schema
 from hitl.db.moves import LEGAL_MOVES
 from hitl.db.schema import entries
 from hitl.records import EntryState
-from tests.builders import add_entries, add_items, add_policy
+from tests.builders import add_entries, add_items, add_policy, make_policy
 
 pytestmark = pytest.mark.postgres
 
@@ -68,3 +70,53 @@ def test_a_withdrawn_entry_keeps_its_reason(tx: Connection) -> None:
 
     [row] = queue.list_entries(tx, states=[EntryState.WITHDRAWN], limit=10)
     assert "deleted by its author" == row.reason
+
+
+def test_what_waits_under_another_version_of_the_policy_is_taken_back(tx: Connection) -> None:
+    old, other = add_policy(tx), add_policy(tx, make_policy(name="another"))
+    new = make_policy(version="2")
+    add_items(tx, {one: one for one in "abc"})
+    waits, asked = add_entries(tx, "ab", policy=old)
+    [elsewhere] = add_entries(tx, "c", policy=other, batch_id="b2")
+    tx.execute(update(entries).where(entries.c.entry_id == asked).values(state="dispatched"))
+    assert 1 == queue.count_under_other_versions(tx, new)
+
+    count = queue.withdraw_older(tx, new)
+
+    assert (1, 0) == (count, queue.withdraw_older(tx, new))
+    [row] = queue.list_entries(tx, states=[EntryState.WITHDRAWN], limit=10)
+    assert (waits, "policy changed") == (row.entry_id, row.reason)
+    still = queue.list_entries(tx, states=[EntryState.WAITING, EntryState.DISPATCHED], limit=10)
+    assert {asked, elsewhere} == {row.entry_id for row in still}
+
+
+def test_an_entry_whose_push_is_not_settled_is_not_taken_back(tx: Connection) -> None:
+    old = add_policy(tx)
+    add_items(tx, {"a": "a"})
+    [entry_id] = add_entries(tx, "a", policy=old)
+    tx.execute(
+        insert(schema.labelling_projects).values(
+            project_id=1, policy_id=old.policy_id, stage="review", interface_hash="x"
+        )
+    )
+    tx.execute(insert(schema.pushes).values(push_id=UUID(int=1), project_id=1))
+    intent = {"entry_id": entry_id, "stage": "review", "push_id": UUID(int=1), "project_id": 1}
+    tx.execute(insert(schema.tasks).values(**intent))
+
+    before = queue.withdraw_older(tx, make_policy(version="2"))
+    tx.execute(delete(schema.tasks))  # it brought no task
+
+    assert (0, 1) == (before, queue.withdraw_older(tx, make_policy(version="2")))
+
+
+def test_a_person_can_take_back_all_that_is_open_of_a_policy(tx: Connection) -> None:
+    policy = add_policy(tx)
+    add_items(tx, {one: one for one in "abc"})
+    first, _, done = add_entries(tx, "abc", policy=policy)
+    tx.execute(update(entries).where(entries.c.entry_id != first).values(state="dispatched"))
+    tx.execute(update(entries).where(entries.c.entry_id == done).values(state="done"))
+
+    assert 2 == queue.withdraw_policy(tx, policy.policy_id, reason="rules are being rewritten")
+
+    with pytest.raises(queue.NothingOpen, match="hitl queue stats"):
+        queue.withdraw_policy(tx, policy.policy_id, reason="again")
