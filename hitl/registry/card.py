@@ -83,11 +83,16 @@ class CardFacts:
     limits: Sequence[str] = LIMITS
 
 
-def learned_from(metrics: Mapping[str, Mapping[str, Any]]) -> list[Learned]:
-    """By category, from what training said of itself."""
+def learned_from(
+    metrics: Mapping[str, Mapping[str, Any]], categories: Iterable[str]
+) -> list[Learned]:
+    """From what training said of itself; of those categories that it said something of."""
     return [
-        Learned(category, int(one["known"]), int(one["positives"]), _remark(one))
-        for category, one in metrics.items()
+        Learned(
+            one, int(metrics[one]["known"]), int(metrics[one]["positives"]), _remark(metrics[one])
+        )
+        for one in categories
+        if one in metrics
     ]
 
 

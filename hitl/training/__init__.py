@@ -4,7 +4,7 @@ from hitl.training.bundle import Bundle
 from hitl.training.calibration import CalibratedBy
 from hitl.training.errors import BadBundle, BadExample, BadRecipe, NothingToLearn
 from hitl.training.fit import fit
-from hitl.training.model import Model, TextModel, load
+from hitl.training.model import Model, TextModel, load, probabilities_for
 from hitl.training.recipe import FeatureRecipe, TrainingRecipe
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "TrainingRecipe",
     "fit",
     "load",
+    "probabilities_for",
 ]

@@ -32,10 +32,14 @@ TENSORS = "tensors.safetensors"
 
 @dataclass(frozen=True)
 class Bundle:
-    """A trained model as values: arrays by name, and all that is said about them (JSON)."""
+    """A trained model as values: arrays by name, and all that is said about them (JSON).
+
+    `manifest` is what was read from disk, None before the first save.
+    """
 
     tensors: Mapping[str, NDArray[Any]]
     about: Mapping[str, Any]
+    manifest: bytes | None = None
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -51,7 +55,8 @@ class Bundle:
     @property
     def digest(self) -> str:
         """The sha256 of the manifest, which holds that of every other file: the bundle's name."""
-        return _sha256(self.files[MANIFEST])
+        # As read: packed anew by another version of safetensors, the same model has other bytes.
+        return _sha256(self.files[MANIFEST] if self.manifest is None else self.manifest)
 
     @cached_property
     def files(self) -> Mapping[str, bytes]:
@@ -61,20 +66,22 @@ class Bundle:
         manifest["manifest_sha256"] = _sha256(_canonical(manifest))
         return {TENSORS: packed, MANIFEST: _canonical(manifest)}
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, *, replace: bool = False) -> Path:
         """Write the bundle as `folder`, whole or not at all. Again with the same bundle: no-op.
 
-        Two writers of one folder at once must be kept apart by the caller.
+        A folder without a manifest is a crashed write and is made anew; so is one that holds
+        something else, with `replace`. Two writers of one folder at once must be kept apart by
+        the caller.
 
         Raises:
             BadBundle: the folder exists and holds something else.
         """
-        if folder.exists():
-            if all(
-                (folder / name).is_file() and (folder / name).read_bytes() == content
-                for name, content in self.files.items()
-            ):
-                return folder
+        if all(
+            (folder / name).is_file() and (folder / name).read_bytes() == content
+            for name, content in self.files.items()
+        ):
+            return folder
+        if (folder / MANIFEST).exists() and not replace:
             raise BadBundle(folder, "exists and holds something else; choose another folder")
         folder.parent.mkdir(parents=True, exist_ok=True)
         _remove_crashed(folder)
@@ -82,8 +89,13 @@ class Bundle:
         try:
             draft.chmod(0o755)
             for name, content in self.files.items():
-                _write_through(draft / name, content)
+                (draft / name).write_bytes(content)
+            for path in (*draft.iterdir(), draft):
+                _flush(path)
+            if folder.exists():
+                shutil.rmtree(folder)
             draft.rename(folder)
+            _flush(folder.parent)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return folder
@@ -100,6 +112,9 @@ def read(folder: Path) -> Bundle:
     except (FileNotFoundError, NotADirectoryError) as missing:
         reason = "has no manifest.json, so it was never finished; train again, or copy it again"
         raise BadBundle(folder, reason) from missing
+    except OSError as closed:
+        reason = f"cannot be read ({type(closed).__name__}); let this user read its files"
+        raise BadBundle(folder, reason) from closed
     try:
         manifest = json.loads(raw)
     except ValueError as broken:
@@ -112,7 +127,7 @@ def read(folder: Path) -> Bundle:
     if claimed != _sha256(_canonical(manifest)):
         raise BadBundle(folder, "manifest.json was changed after writing; copy the bundle again")
     files = {}
-    for name, sha256 in manifest["files"].items():
+    for name, sha256 in manifest.get("files", {}).items():
         path = folder / name
         content = path.read_bytes() if path.is_file() else b""
         if _sha256(content) != sha256:
@@ -122,7 +137,8 @@ def read(folder: Path) -> Bundle:
         tensors = tensors_from(files[TENSORS])
     except (SafetensorError, KeyError) as broken:
         raise BadBundle(folder, f"{TENSORS} cannot be read; train again") from broken
-    return Bundle(tensors, {k: v for k, v in manifest.items() if k not in ("format", "files")})
+    about = {k: v for k, v in manifest.items() if k not in ("format", "files")}
+    return Bundle(tensors, about, manifest=raw)
 
 
 def _remove_crashed(folder: Path) -> None:
@@ -140,8 +156,10 @@ def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+def _flush(path: Path) -> None:
+    """Bring a file's bytes, or a folder's names, to the disk: rename alone does not."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

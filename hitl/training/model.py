@@ -75,7 +75,8 @@ class TextModel:
         t, about = bundle.tensors, bundle.about
         features = {**about["features"], "char_grams": tuple(about["features"]["char_grams"])}
         vocabulary = Vocabulary(t["buckets"].astype(np.int64), t["idf"], FeatureRecipe(**features))
-        by = tuple(CalibratedBy(m["calibrated_by"]) for m in about["metrics"].values())
+        metrics = about["metrics"]
+        by = tuple(CalibratedBy(metrics[c]["calibrated_by"]) for c in about["categories"])
         return cls(
             bundle,
             vocabulary,
@@ -127,6 +128,19 @@ class TextModel:
         return scores
 
 
+def probabilities_for(model: Model, items: Sequence[str], categories: Sequence[str]) -> Float64:
+    """Probabilities (N, C) in the order of `categories`; NaN where the model does not know one.
+
+    A model keeps the order of the policy that it was trained under; policies go on changing.
+    """
+    own = model.predict(items)
+    found = np.full((len(items), len(categories)), np.nan)
+    for column, category in enumerate(categories):
+        if category in model.categories:
+            found[:, column] = own[:, model.categories.index(category)]
+    return found
+
+
 def load(folder: Path) -> Model:
     """The model in a bundle folder.
 
@@ -137,8 +151,13 @@ def load(folder: Path) -> Model:
     kind = bundle.about.get("kind")
     if kind != TextModel.KIND:
         raise BadBundle(Path(folder), f"holds a model of kind {kind!r}; update hitl to read it")
-    version = bundle.about["feature_version"]
+    version = bundle.about.get("feature_version")
     if version != FEATURE_VERSION:
         reason = f"needs feature version {version}, this is {FEATURE_VERSION}; train again"
         raise BadBundle(Path(folder), reason)
-    return TextModel.of(bundle)
+    try:
+        return TextModel.of(bundle)
+    except (KeyError, TypeError, ValueError) as lacking:
+        # The bytes are as they were written: something else wrote them.
+        reason = f"lacks what a {TextModel.KIND} model needs ({lacking}); train again"
+        raise BadBundle(Path(folder), reason) from lacking

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from training_builders import make_examples, make_recipe
 
-from hitl.training import BadBundle, Bundle, TextModel, fit, load
-from hitl.training.bundle import FORMAT, MANIFEST, TENSORS, read
+from hitl.training import BadBundle, Bundle, TextModel, fit, load, probabilities_for
+from hitl.training.bundle import FORMAT, MANIFEST, TENSORS, _canonical, _sha256, read
 
 TEXTS = ["coins prize", "tea", ""]
 
@@ -28,6 +28,8 @@ def test_a_loaded_model_says_the_same_to_the_last_bit(bundle: Bundle, tmp_path: 
     assert np.array_equal(trained.predict(TEXTS), loaded.predict(TEXTS))
     assert np.array_equal(trained.embed(TEXTS), loaded.embed(TEXTS))
     assert bundle.categories == loaded.categories
+    assert isinstance(loaded, TextModel)
+    assert trained.calibration.by == loaded.calibration.by
     assert bundle.digest == read(loaded.save(tmp_path / "m2")).digest
 
 
@@ -98,6 +100,60 @@ def test_a_bundle_of_another_kind_or_feature_version_is_refused(
         load(folder)
 
 
+@pytest.mark.parametrize("gone", ["weights", "slopes", "embedding_axes"])
+def test_a_bundle_without_an_array_is_refused_by_its_name(
+    bundle: Bundle, tmp_path: Path, gone: str
+) -> None:
+    kept = {name: array for name, array in bundle.tensors.items() if name != gone}
+
+    with pytest.raises(BadBundle, match=f"lacks .*{gone}"):
+        load(Bundle(kept, bundle.about).save(tmp_path / "m"))
+
+
+@pytest.mark.parametrize("gone", ["categories", "features", "metrics", "feature_version", "kind"])
+def test_a_bundle_that_does_not_say_what_it_is_is_refused(
+    bundle: Bundle, tmp_path: Path, gone: str
+) -> None:
+    about = {name: value for name, value in bundle.about.items() if name != gone}
+
+    with pytest.raises(BadBundle, match="bundle m"):
+        load(Bundle(bundle.tensors, about).save(tmp_path / "m"))
+
+
+def test_a_manifest_that_names_no_files_is_refused(tmp_path: Path) -> None:
+    manifest: dict[str, object] = {"format": FORMAT}
+    manifest["manifest_sha256"] = _sha256(_canonical(manifest))
+    (tmp_path / MANIFEST).write_bytes(_canonical(manifest))
+
+    with pytest.raises(BadBundle, match="cannot be read"):
+        read(tmp_path)
+
+
+def test_the_name_of_the_bytes_is_that_of_the_bytes_on_disk(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundle.save(tmp_path / "m")
+
+    def packed_otherwise(_: object) -> bytes:
+        return b"as another version of the library packs them"
+
+    monkeypatch.setattr("hitl.training.bundle.tensors_to", packed_otherwise)
+
+    assert bundle.digest == load(folder).digest
+
+
+def test_probabilities_come_in_the_order_asked_for_and_nan_where_unknown(bundle: Bundle) -> None:
+    model = TextModel.of(bundle)
+    spam, hate = model.predict(TEXTS).T
+
+    found = probabilities_for(model, TEXTS, ("hate", "scam", "spam"))
+
+    assert np.array_equal(hate, found[:, 0])
+    assert np.isnan(found[:, 1]).all()
+    assert np.array_equal(spam, found[:, 2])
+    assert (0, 1) == probabilities_for(model, [], ("hate",)).shape
+
+
 @pytest.mark.parametrize("fails", ["fsync", "rename"])
 def test_a_crash_while_writing_leaves_no_bundle(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
@@ -123,6 +179,15 @@ def test_saving_again_is_harmless_and_never_overwrites(bundle: Bundle, tmp_path:
         other.save(folder)
 
     assert bundle.digest == read(folder).digest
+    assert other.digest == read(other.save(folder, replace=True)).digest
+    assert ["m"] == os.listdir(tmp_path)
+
+
+def test_an_unfinished_folder_is_made_anew(bundle: Bundle, tmp_path: Path) -> None:
+    folder = bundle.save(tmp_path / "m")
+    (folder / MANIFEST).unlink()
+
+    assert bundle.digest == read(bundle.save(folder)).digest
 
 
 def test_what_a_killed_save_left_behind_goes_with_the_next_one(

@@ -184,7 +184,7 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
             snapshot_id=record.snapshot_id,
             trained_at=record.trained_at,
             counts=counts,
-            learned=learned_from(metrics.get("categories", {})),
+            learned=learned_from(metrics.get("categories", {}), policy.category_ids),
             characters_read=metrics.get("characters_read"),
             figures=evaluations_of(tx, model_version, record.snapshot_id),
             decision=verdict.decision if verdict else None,
