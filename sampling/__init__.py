@@ -19,6 +19,7 @@ from sampling.plan import Plan, Selection, Share, allocate, choose
 from sampling.pool import Pool
 from sampling.probability import gumbel_top_k, keyed_uniforms, poisson_probabilities
 from sampling.replay import Curve, Replay, replay
+from sampling.scores import uncertain_order
 from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, Strategy
 
 __all__ = [
@@ -46,4 +47,5 @@ __all__ = [
     "keyed_uniforms",
     "poisson_probabilities",
     "replay",
+    "uncertain_order",
 ]

@@ -113,8 +113,10 @@ def choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
             drawn, inclusion = DRAWS[share.strategy](pool, limit=part, rng=rng)
             # 1 - (1 - p)(1 - q) in the form that leaves a single draw's number exactly as it is.
             probability = probability + inclusion - probability * inclusion
+            # Also one that an earlier share took without a draw: it was drawn all the same.
+            measures[drawn] = True
             drawn = drawn[~taken[drawn]]
-            measures[drawn] = taken[drawn] = True
+            taken[drawn] = True
         more = _choose_among_rest(share, pool, taken, limit=part - len(drawn), rng=rng)
         taken[more] = True
         rows[share.name] = np.concatenate([drawn, more])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,15 @@ _SUM_TOLERANCE = 1e-3  # float32 softmax over a few hundred categories stays wel
 _ROWS_PER_BLOCK = 4096  # 6 MB of float32 at D = 384: a block stays in the cache of one core
 
 
+class Rows(Protocol):
+    """A matrix that gives some of its rows when asked."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, rows: IntArray, /) -> NDArray[np.floating[Any]]: ...
+
+
 class Pool:
     """N candidates: their ids, what the model thinks of them, where they lie.
 
@@ -30,7 +39,8 @@ class Pool:
         embeddings: shape (N, D) or None. Any scale: every use is by direction only. A row of
             zeros means that nothing is known of the item. They are read, and checked for NaN,
             only where a strategy looks at them, so a memory-mapped array is never read whole
-            for the sake of a check.
+            for the sake of a check. Anything with a `shape` that gives rows for an array of row
+            numbers will do: one that computes embeddings when they are asked for, too.
         groups: N names or None; a None inside is an item on its own. Items of one group (near
             copies, one creator's posts) rarely teach twice: diverse strategies take one each
             before a second of any.
@@ -48,7 +58,7 @@ class Pool:
         self,
         item_ids: Sequence[str],
         probabilities: ArrayLike,
-        embeddings: ArrayLike | None = None,
+        embeddings: ArrayLike | Rows | None = None,
         groups: Sequence[str | None] | None = None,
         exclusive: bool = False,
     ) -> None:
@@ -212,13 +222,15 @@ def _read_only(array: FloatArray) -> FloatArray:
     return view
 
 
-def _embeddings(values: ArrayLike, items: int) -> FloatArray:
-    array: FloatArray = np.asanyarray(values)  # asanyarray: a memmap stays one
-    if array.ndim != 2 or len(array) != items:
+def _embeddings(values: ArrayLike | Rows, items: int) -> FloatArray | Rows:
+    # asanyarray: a memmap stays one
+    is_plain = isinstance(values, np.ndarray) or not hasattr(values, "shape")
+    rows: FloatArray | Rows = np.asanyarray(values) if is_plain else values  # type: ignore[assignment]
+    if len(rows.shape) != 2 or rows.shape[0] != items:
         raise BadPool(
-            f"embeddings has shape {array.shape}, the pool {items} items; give one row an item"
+            f"embeddings has shape {rows.shape}, the pool {items} items; give one row an item"
         )
-    return _read_only(array)
+    return _read_only(rows) if isinstance(rows, np.ndarray) else rows
 
 
 def _group_codes(groups: Sequence[str | None], items: int) -> IntArray:

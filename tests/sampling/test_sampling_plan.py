@@ -100,6 +100,22 @@ def test_the_random_share_draws_the_same_whatever_stands_beside_it() -> None:
 
 
 @pytest.mark.slow
+def test_an_item_taken_as_a_refill_and_then_drawn_was_drawn() -> None:
+    plan = make_plan(("random", 1 / 3), ("random", 1 / 3), ("random", 1 / 3))
+    pool = make_pool(9)
+    draws = 4_000
+    totals = np.zeros(draws)
+
+    for seed in range(draws):
+        selection = choose(plan, pool, limit=6, seed=seed)
+        chance = selection.inclusion_probability
+        totals[seed] = (1.0 / chance[~np.isnan(chance)]).sum()
+
+    # Weighed by one over its chance, what was drawn adds up to the pool.
+    assert abs(totals.mean() - 9) < 3.5 * totals.std(ddof=1) / np.sqrt(draws)
+
+
+@pytest.mark.slow
 def test_the_random_share_takes_every_item_as_often_as_it_says() -> None:
     plan = make_plan(("margin", 0.7), ("random", 0.3))
     pool = make_pool(20)
