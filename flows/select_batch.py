@@ -11,18 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from hitl import datasets, logs, selection
+from hitl import datasets, logs, queue, selection
 from hitl.db import begin, keep_policy, single_flight
-from hitl.errors import Refused
+from hitl.errors import NotYet, Refused
 from hitl.policy import Policy
-from hitl.recipe import Recipe, ShareOfPlan
-from hitl.records import BatchId, ItemId, ModelVersion, Pick, Split
+from hitl.recipe import AUDIT, Recipe, ShareOfPlan
+from hitl.records import BatchId, EntryState, ItemId, ModelVersion, Pick, Split
 from hitl.selection import Candidates
-from sampling import Plan, Pool, SamplingError, Selection, Share, choose
+from sampling import Plan, Pool, SamplingError, Selection, Share, choose, uncertain_order
 
 log = logs.get(__name__)
 
-AUDIT = "audit"
 _AUDIT_SHARES = (ShareOfPlan(name=AUDIT, strategy="random", fraction=1.0),)
 
 
@@ -33,6 +32,28 @@ class CannotSelect(Refused):
         super().__init__(f"selection: {cause}")
 
 
+class QueueFull(NotYet):
+    """Reviewers have enough to do; what is chosen now would be stale by its turn."""
+
+    def __init__(self, waiting: int, limit: int) -> None:
+        super().__init__(
+            f"{waiting} entries wait for a reviewer and selection.waiting_limit is {limit}; "
+            "review some, or raise it in the recipe"
+        )
+        self.waiting = waiting
+
+
+class NothingToAsk(NotYet):
+    """No item is left that could be asked about."""
+
+    def __init__(self, policy_name: str) -> None:
+        super().__init__(
+            f"policy {policy_name}: no item with content is left to ask about; "
+            "`hitl ingest` brings more"
+        )
+        self.policy_name = policy_name
+
+
 class Embedder(Protocol):
     """What gives the diversity embedding; the champion model."""
 
@@ -41,10 +62,18 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchReport:
-    """What a selection left behind. `is_new` is False when the batch existed already."""
+    """What a selection left behind. `is_new` is False when the batch existed already.
+
+    `picks` may be fewer than `size_wanted` where the pools, whose sizes stand beside, held no
+    more. `withdrawn` entries waited under an earlier version of the policy.
+    """
 
     batch_id: BatchId
     picks_by_share: dict[str, int]
+    size_wanted: int
+    training_pool: int
+    measuring_pool: int
+    withdrawn: int
     is_new: bool
 
     @property
@@ -65,48 +94,56 @@ def select_batch(
     """Choose a batch and open its queue entries.
 
     The audit share is a simple random draw from the measuring side, whatever the model thinks;
-    the other shares choose inside the review bands of the training side. Repeating a batch id
-    gives back the batch that it made.
+    the other shares choose inside the review bands of the training side. Entries that wait under
+    an earlier version of the policy are withdrawn first. Repeating a batch id gives back the
+    batch that it made.
 
     Raises:
-        BatchExists: the id was used with another policy, recipe or seed.
-        AlreadyRunning: another selection for this policy runs now.
+        BatchExists: the id was used with another policy, recipe, seed or size.
+        QueueFull: enough entries wait already.
+        NothingToAsk: nothing is left to choose from.
+        AlreadyRunning: another selection runs now.
         DatabaseUnavailable: Postgres is away; nothing was kept.
     """
-    with single_flight(engine, f"select {policy.name}"):
+    rule = recipe.selection
+    size = rule.batch_size if limit is None else limit
+    # One lock for all policies: an item may be open under one of them only.
+    with single_flight(engine, "select"):
         with begin(engine) as tx:
-            known = selection.batch_report(tx, batch_id, policy=policy, recipe=recipe, seed=seed)
-            if known is not None:
-                return BatchReport(batch_id, known, is_new=False)
             keep_policy(tx, policy)
+            known = selection.find_batch(
+                tx, batch_id, policy=policy, recipe=recipe, seed=seed, size_wanted=size
+            )
+            if known is not None:
+                return _report(known, withdrawn=0, is_new=False)
+            withdrawn = queue.withdraw_older(tx, policy)
+            waiting = queue.count_by_state(tx, policy.policy_id)[EntryState.WAITING]
+            if waiting >= rule.waiting_limit:
+                raise QueueFull(waiting, rule.waiting_limit)
             preferred = model[0] if model else None
             candidates = selection.read_candidates(tx, policy=policy, preferred=preferred)
+        if not len(candidates):
+            raise NothingToAsk(policy.name)
 
-        rule = recipe.selection
         sides = datasets.sides(
             candidates.group_ids.tolist(), measuring_fraction=rule.measuring_fraction
         )
         on_measuring = np.array([side is Split.TEST for side in sides], dtype=bool)
         measuring = candidates.where(on_measuring)
         training = candidates.where(~on_measuring & candidates.in_band)
-
-        size = limit or rule.batch_size
-        audits = round(size * rule.audit_fraction)
-        chosen = _picks(
-            measuring, _choose(_AUDIT_SHARES, measuring, limit=audits, seed=seed), policy=policy
-        )
-        shortlist = _shortlist(training, rule.candidates_limit)
-        embeddings = None
-        if model is not None and len(shortlist):
-            with begin(engine) as tx:
-                embeddings = model[1].embed(
-                    selection.texts_of(tx, [ItemId(one) for one in shortlist.item_ids])
-                )
-        chosen += _picks(
-            shortlist,
-            _choose(rule.shares, shortlist, embeddings, limit=size - audits, seed=seed + 1),
+        audits = max(1, round(size * rule.audit_fraction))
+        shortlist = _shortlist(training, rule.candidates_limit, seed=seed)
+        items = [ItemId(one) for one in shortlist.item_ids]
+        embeddings = _Embeddings(engine, items, model[1]) if model else None
+        chosen = _together(
+            audits=_choose(_AUDIT_SHARES, measuring, limit=audits, seed=seed),
+            measuring=measuring,
+            others=_choose(rule.shares, shortlist, embeddings, limit=size - audits, seed=seed + 1),
+            training=shortlist,
             policy=policy,
         )
+        if not chosen:
+            raise NothingToAsk(policy.name)
         with begin(engine) as tx:
             selection.record_batch(
                 tx,
@@ -122,49 +159,103 @@ def select_batch(
                 training_pool_size=len(training),
                 measuring_pool_size=len(measuring),
             )
-    by_share: dict[str, int] = {}
-    for pick in chosen:
-        by_share[pick.share] = by_share.get(pick.share, 0) + 1
+            made = selection.find_batch(
+                tx, batch_id, policy=policy, recipe=recipe, seed=seed, size_wanted=size
+            )
+        assert made is not None  # noqa: S101 - written in this transaction
     log.info("batch_selected", batch_id=batch_id, picks=len(chosen), seed=seed)
-    return BatchReport(batch_id, by_share, is_new=True)
+    return _report(made, withdrawn=withdrawn, is_new=True)
+
+
+def _report(batch: selection.Batch, *, withdrawn: int, is_new: bool) -> BatchReport:
+    return BatchReport(
+        batch_id=batch.batch_id,
+        picks_by_share=batch.picks_by_share,
+        size_wanted=batch.size_wanted,
+        training_pool=batch.training_pool,
+        measuring_pool=batch.measuring_pool,
+        withdrawn=withdrawn,
+        is_new=is_new,
+    )
 
 
 def _choose(
     shares: Sequence[ShareOfPlan],
     candidates: Candidates,
-    embeddings: NDArray[np.float32] | None = None,
+    embeddings: _Embeddings | None = None,
     *,
     limit: int,
     seed: int,
 ) -> Selection:
     try:
-        pool = Pool(
-            candidates.item_ids.tolist(),
-            selection.fill_unknown(candidates.probabilities),
-            embeddings=embeddings,
-            groups=candidates.group_ids.tolist(),
-        )
         plan = Plan(tuple(Share(one.name, one.strategy, one.fraction) for one in shares))
-        return choose(plan, pool, limit=limit, seed=seed)
+        return choose(plan, _pool(candidates, embeddings), limit=limit, seed=seed)
     except SamplingError as cause:
         raise CannotSelect(cause) from cause
 
 
-def _shortlist(training: Candidates, limit: int) -> Candidates:
-    """The `limit` rows nearest to a coin toss in some category; ties by row, so by item id.
+def _pool(candidates: Candidates, embeddings: _Embeddings | None = None) -> Pool:
+    return Pool(
+        candidates.item_ids.tolist(),
+        selection.fill_unknown(candidates.probabilities),
+        embeddings=embeddings,
+        groups=candidates.group_ids.tolist(),
+    )
 
-    Strategies look at everything that is left; the embedding of millions of texts is what a
-    single selection cannot afford.
+
+def _shortlist(training: Candidates, limit: int, *, seed: int) -> Candidates:
+    """At most `limit` rows, categories taking turns at their most uncertain, equals by `seed`.
+
+    Some strategies look at the embedding of everything that they are given; the embedding of
+    millions of texts is what a single selection cannot afford.
     """
     if len(training) <= limit:
         return training
-    distance = np.abs(selection.fill_unknown(training.probabilities) - 0.5).min(axis=1)
-    return training.where(np.sort(np.argsort(distance, kind="stable")[:limit]))
+    tie = np.random.default_rng(seed).permutation(len(training))
+    return training.where(np.sort(uncertain_order(_pool(training), limit=limit, tie=tie)))
 
 
-def _picks(candidates: Candidates, made: Selection, *, policy: Policy) -> list[Pick]:
+class _Embeddings:
+    """The champion's embedding of some candidates, computed for the rows that are looked at."""
+
+    def __init__(self, engine: Engine, item_ids: list[ItemId], model: Embedder) -> None:
+        self._engine = engine
+        self._item_ids = item_ids
+        self._model = model
+        self._known: dict[int, NDArray[np.float32]] = {}
+        self.shape = (len(item_ids), model.embed([]).shape[1])
+
+    def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+        wanted = [row for row in dict.fromkeys(rows.tolist()) if row not in self._known]
+        if wanted:
+            with begin(self._engine) as tx:
+                texts = selection.texts_of(tx, [self._item_ids[row] for row in wanted])
+            self._known |= zip(wanted, self._model.embed(texts), strict=True)
+        empty = np.zeros((0, self.shape[1]), dtype=np.float32)
+        return np.vstack([empty, *(self._known[row] for row in rows.tolist())])
+
+
+def _together(
+    *,
+    audits: Selection,
+    measuring: Candidates,
+    others: Selection,
+    training: Candidates,
+    policy: Policy,
+) -> list[Pick]:
+    """Both draws as picks, in the order in which reviewers should see them.
+
+    Urgent ones first, but the audit's place among them owes nothing to what the model thinks of
+    its items: they stand evenly between the others, in the order drawn. Were they ordered by
+    score too, the ones that get answered would be those of high score, and every figure wrong.
+    """
     severities = np.array([one.severity for one in policy.category])
-    urgencies = selection.urgency(candidates.probabilities[made.rows], severities)
+    urgencies = selection.urgency(training.probabilities[others.rows], severities)
+    places = selection.evenly_between(urgencies, count=len(audits))
+    return [*_picks(audits, places), *_picks(others, urgencies)]
+
+
+def _picks(made: Selection, priorities: NDArray[np.float64]) -> list[Pick]:
     return [
         Pick(
             item_id=ItemId(made.item_ids[k]),
@@ -176,7 +267,7 @@ def _picks(candidates: Candidates, made: Selection, *, policy: Policy) -> list[P
                 if np.isnan(made.inclusion_probability[k])
                 else float(made.inclusion_probability[k])
             ),
-            priority=float(urgencies[k]),
+            priority=float(priorities[k]),
         )
         for k in range(len(made))
     ]

@@ -64,6 +64,10 @@ class Intake(_Strict):
     rows_per_chunk: Annotated[int, Field(ge=1, le=200_000)] = 20_000
 
 
+AUDIT = "audit"
+"""The share that is always on. Its labels measure and never train; all others' only train."""
+
+
 class ShareOfPlan(_Strict):
     """One share of a batch: a strategy of `sampling.STRATEGIES` and its fraction."""
 
@@ -75,13 +79,15 @@ class ShareOfPlan(_Strict):
 class SelectionRecipe(_Strict):
     """How a batch is put together.
 
-    `audit_fraction` of the batch is a simple random draw on the measuring side (a fixed
-    `measuring_fraction` of all groups, never trained on); the rest is chosen on the training
-    side by `shares` (docs/adr/0005).
+    `audit_fraction` of the batch, one item at least, is a simple random draw on the measuring
+    side (a fixed `measuring_fraction` of all groups, never trained on); the rest is chosen on the
+    training side by `shares` (docs/adr/0005). While `waiting_limit` entries or more wait for a
+    reviewer, no further batch is chosen: by its turn it would be of yesterday's model.
     """
 
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
-    audit_fraction: Fraction = 0.2
+    waiting_limit: Annotated[int, Field(ge=1)] = 1000
+    audit_fraction: Annotated[float, Field(ge=0.05, le=1.0, allow_inf_nan=False)] = 0.2
     measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
     candidates_limit: Annotated[int, Field(ge=100)] = 200_000
     shares: tuple[ShareOfPlan, ...] = (
@@ -93,10 +99,9 @@ class SelectionRecipe(_Strict):
         total = sum(share.fraction for share in self.shares)
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the fractions of shares add up to {total:g}; make them add up to 1")
-        if self.audit_fraction == 0.0:
-            raise ValueError(
-                "audit_fraction is 0, so nothing could ever be measured; write at least 0.05"
-            )
+        names = [share.name for share in self.shares]
+        if AUDIT in names:
+            raise ValueError(f"a share is named {AUDIT!r}, which is the random one's; rename it")
         return self
 
 

@@ -1,13 +1,22 @@
 """Candidates become arrays to choose from, and a choice becomes a batch in the ledger."""
 
-from hitl.selection.candidates import Candidates, fill_unknown, urgency
-from hitl.selection.store import BatchExists, batch_report, read_candidates, record_batch, texts_of
+from hitl.selection.candidates import Candidates, evenly_between, fill_unknown, urgency
+from hitl.selection.store import (
+    Batch,
+    BatchExists,
+    find_batch,
+    read_candidates,
+    record_batch,
+    texts_of,
+)
 
 __all__ = [
+    "Batch",
     "BatchExists",
     "Candidates",
-    "batch_report",
+    "evenly_between",
     "fill_unknown",
+    "find_batch",
     "read_candidates",
     "record_batch",
     "texts_of",

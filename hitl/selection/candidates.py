@@ -58,6 +58,20 @@ def fill_unknown(probabilities: FloatArray) -> FloatArray:
     return np.where(np.isnan(kept), means, kept)
 
 
+def evenly_between(priorities: FloatArray, *, count: int) -> FloatArray:
+    """Shape (count,), highest first: priorities that spread `count` entries evenly among these.
+
+    Whoever works down from the top has then seen about the same part of both. With nothing to
+    stand between, all are 0.
+    """
+    if not len(priorities):
+        return np.zeros(count)
+    highest_first = np.sort(priorities)[::-1]
+    places = ((np.arange(count) + 0.5) / max(count, 1) * len(highest_first)).astype(np.intp)
+    between: FloatArray = highest_first[places]
+    return between
+
+
 def urgency(probabilities: FloatArray, severities: NDArray[np.int64]) -> FloatArray:
     """How early a reviewer should see each row: the worst expected severity, shape (N,), in [0, 4].
 

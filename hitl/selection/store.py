@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +18,17 @@ from hitl.policy import Policy
 from hitl.recipe import Recipe
 from hitl.records import BatchId, ItemId, ModelVersion, Pick
 from hitl.selection.candidates import Candidates
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as the ledger has it: how many picks each share got, out of pools of which size."""
+
+    batch_id: BatchId
+    picks_by_share: dict[str, int]
+    size_wanted: int
+    training_pool: int
+    measuring_pool: int
 
 
 class BatchExists(Refused):
@@ -154,23 +166,40 @@ def record_batch(
     )
 
 
-def batch_report(
-    tx: Connection, batch_id: BatchId, *, policy: Policy, recipe: Recipe, seed: int
-) -> dict[str, int] | None:
-    """Picks per share of a batch that exists, or None.
+def find_batch(
+    tx: Connection,
+    batch_id: BatchId,
+    *,
+    policy: Policy,
+    recipe: Recipe,
+    seed: int,
+    size_wanted: int,
+) -> Batch | None:
+    """A batch that exists, or None.
 
     Raises:
-        BatchExists: it was made under another policy, recipe or seed.
+        BatchExists: it was made under another policy, recipe, seed or size.
     """
     row = tx.execute(select(batches).where(batches.c.batch_id == batch_id)).one_or_none()
     if row is None:
         return None
-    wanted = {"policy_id": policy.policy_id, "recipe_id": recipe.recipe_id, "seed": seed}
+    wanted = {
+        "policy_id": policy.policy_id,
+        "recipe_id": recipe.recipe_id,
+        "seed": seed,
+        "size_wanted": size_wanted,
+    }
     for column, value in wanted.items():
         if getattr(row, column) != value:
-            raise BatchExists(batch_id, column.removesuffix("_id"))
+            raise BatchExists(batch_id, column.removesuffix("_id").removesuffix("_wanted"))
     counted = tx.execute(
         text("SELECT share, count(*) FROM picks WHERE batch_id = :b GROUP BY share ORDER BY 1"),
         {"b": batch_id},
     )
-    return {share: count for share, count in counted}
+    return Batch(
+        batch_id=batch_id,
+        picks_by_share={share: count for share, count in counted},
+        size_wanted=row.size_wanted,
+        training_pool=row.training_pool_size,
+        measuring_pool=row.measuring_pool_size,
+    )

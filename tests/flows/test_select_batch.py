@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
-from flows.select_batch import CannotSelect, seed_of, select_batch
+from flows.select_batch import CannotSelect, NothingToAsk, QueueFull, seed_of, select_batch
 from hitl.db import begin
-from hitl.recipe import SelectionRecipe, ShareOfPlan
+from hitl.policy import policy_from
+from hitl.recipe import Recipe, SelectionRecipe, ShareOfPlan
 from hitl.records import BatchId, ModelVersion
 from hitl.selection import BatchExists
 from tests.builders import make_policy
@@ -80,40 +83,164 @@ def test_a_second_batch_asks_about_other_items(engine: Engine) -> None:
     assert len(asked) == len(set(asked))
 
 
-def test_an_empty_pool_gives_an_empty_batch(engine: Engine) -> None:
-    report = select_batch(engine, batch_id=B1, policy=make_policy(), recipe=RECIPE, seed=1)
+def recipe_with(**selection: Any) -> Recipe:
+    return RECIPE.model_copy(update={"selection": SelectionRecipe(**selection)})
 
-    assert 0 == report.picks
+
+def test_with_nothing_left_to_ask_no_batch_is_made(engine: Engine) -> None:
+    with pytest.raises(NothingToAsk, match="`hitl ingest`"):
+        select_batch(engine, batch_id=B1, policy=make_policy(), recipe=RECIPE, seed=1)
+
+    with begin(engine) as tx:
+        assert 0 == tx.execute(text("SELECT count(*) FROM batches")).scalar_one()
 
 
 def test_with_a_model_the_batch_spreads_over_its_embedding(engine: Engine) -> None:
     policy = fill(engine)
 
+    class AllAlike(HashedWords):
+        def embed(self, texts: list[str]) -> NDArray[np.float32]:
+            return np.ones((len(texts), 16), dtype=np.float32)
+
+    def chosen(name: str, embedder: HashedWords) -> set[object]:
+        select_batch(
+            engine,
+            batch_id=BatchId(name),
+            policy=policy,
+            recipe=recipe_with(batch_size=40, waiting_limit=10_000),
+            seed=1,
+            model=(ModelVersion("m"), embedder),
+        )
+        found = {one["item_id"] for one in picks(engine) if one["share"] == "uncertain"}
+        with begin(engine) as tx:
+            tx.execute(text("UPDATE entries SET state = 'withdrawn' WHERE state = 'waiting'"))
+        return found
+
+    spread = chosen("b1", HashedWords())
+    alike = chosen("b2", AllAlike()) - spread
+
+    with begin(engine) as tx:
+        assert {"m"} == set(tx.execute(text("SELECT model_version FROM batches")).scalars())
+    assert 32 == len(spread)
+    assert alike
+
+
+def test_only_texts_that_a_strategy_looks_at_are_embedded(engine: Engine) -> None:
+    policy = fill(engine)
+    embedded: list[str] = []
+
+    class Counting(HashedWords):
+        def embed(self, texts: list[str]) -> NDArray[np.float32]:
+            embedded.extend(texts)
+            return super().embed(texts)
+
     select_batch(
         engine,
         batch_id=B1,
         policy=policy,
-        recipe=RECIPE,
+        recipe=recipe_with(batch_size=8, audit_fraction=0.5),
         seed=1,
-        model=(ModelVersion("m"), HashedWords()),
+        model=(ModelVersion("m"), Counting()),
     )
+
+    assert 0 < len(embedded) == len(set(embedded)) <= 4 * 4 * 4
+
+
+def test_a_shortlist_takes_turns_and_is_not_the_oldest_ids(engine: Engine) -> None:
+    policy = fill(engine, items=2000)
+    with begin(engine) as tx:
+        # hate is certain everywhere but in the last thirty items: only turns let them through
+        tx.execute(text("ALTER TABLE decisions DISABLE TRIGGER decisions_append_only"))
+        tx.execute(
+            text(
+                "UPDATE decisions SET probabilities = probabilities || jsonb_build_object('hate', "
+                "CASE WHEN substr(item_id, 2)::int >= 1970 THEN 0.2 ELSE 0.1 END)"
+            )
+        )
+    loose = policy_from(
+        policy.model_dump(mode="json")
+        | {
+            "category": [
+                one.model_dump(mode="json") | {"review_from": 0.0, "block_from": 1.0}
+                for one in policy.category
+            ]
+        },
+        where="a policy that reviews everything",
+    )
+
+    select_batch(
+        engine,
+        batch_id=B1,
+        policy=loose,
+        recipe=recipe_with(batch_size=100, candidates_limit=100, audit_fraction=0.05),
+        seed=1,
+    )
+
+    chosen = [int(str(one["item_id"])[1:]) for one in picks(engine) if one["share"] != "audit"]
+    assert 95 == len(chosen)
+    assert 15 <= sum(number >= 1970 for number in chosen)
+
+
+def test_at_least_one_pick_of_a_batch_is_an_audit(engine: Engine) -> None:
+    policy = fill(engine)
+
+    report = select_batch(engine, batch_id=B1, policy=policy, recipe=RECIPE, seed=1, limit=1)
+
+    assert {"audit": 1} == report.picks_by_share
+
+
+def test_the_place_of_an_audit_in_the_queue_owes_nothing_to_its_score(engine: Engine) -> None:
+    policy = fill(engine)
+
+    select_batch(engine, batch_id=B1, policy=policy, recipe=RECIPE, seed=1)
 
     with begin(engine) as tx:
-        assert "m" == tx.execute(text("SELECT model_version FROM batches")).scalar_one()
-    assert 120 == len(picks(engine))
+        rows = tx.execute(
+            text(
+                "SELECT p.share, p.rank FROM entries e JOIN picks p USING (batch_id, item_id) "
+                "ORDER BY e.priority DESC, e.entry_id"
+            )
+        ).all()
+    audits = [row.rank for row in rows if row.share == "audit"]
+    seen = np.cumsum([row.share == "audit" for row in rows])
+    pace = np.arange(1, len(rows) + 1) * len(audits) / len(rows)
+    assert sorted(audits) == audits  # in the order drawn
+    assert np.abs(seen - pace).max() < 3
 
 
-def test_a_shortlist_keeps_the_least_certain(engine: Engine) -> None:
+def test_nothing_is_chosen_while_enough_waits(engine: Engine) -> None:
     policy = fill(engine)
-    recipe = RECIPE.model_copy(
-        update={
-            "selection": SelectionRecipe(batch_size=60, audit_fraction=0.05, candidates_limit=100)
-        }
-    )
+    recipe = recipe_with(batch_size=50, waiting_limit=60)
+    for name in ("b1", "b2"):
+        select_batch(engine, batch_id=BatchId(name), policy=policy, recipe=recipe, seed=1)
 
-    report = select_batch(engine, batch_id=B1, policy=policy, recipe=recipe, seed=1)
+    with pytest.raises(QueueFull, match=r"100 entries wait .* selection\.waiting_limit is 60"):
+        select_batch(engine, batch_id=BatchId("b3"), policy=policy, recipe=recipe, seed=1)
 
-    assert {"audit": 3, "uncertain": 57} == report.picks_by_share
+
+def test_entries_that_wait_under_an_older_version_are_withdrawn_and_asked_anew(
+    engine: Engine,
+) -> None:
+    policy = fill(engine, items=60)
+    recipe = recipe_with(batch_size=60, audit_fraction=0.5)
+    first = select_batch(engine, batch_id=B1, policy=policy, recipe=recipe, seed=1)
+    newer = make_policy(version="2", instructions="Read twice.")
+
+    second = select_batch(engine, batch_id=BatchId("b2"), policy=newer, recipe=recipe, seed=2)
+
+    assert first.picks == second.withdrawn
+    assert first.picks == second.picks
+    with begin(engine) as tx:
+        states = tx.execute(text("SELECT batch_id, state FROM entries GROUP BY 1, 2 ORDER BY 1"))
+        assert [("b1", "withdrawn"), ("b2", "waiting")] == [tuple(row) for row in states]
+
+
+def test_a_batch_id_stands_for_one_size(engine: Engine) -> None:
+    policy = fill(engine)
+    select_batch(engine, batch_id=B1, policy=policy, recipe=RECIPE, seed=1, limit=20)
+
+    with pytest.raises(BatchExists, match="another size"):
+        select_batch(engine, batch_id=B1, policy=policy, recipe=RECIPE, seed=1, limit=30)
 
 
 def test_an_unknown_strategy_is_refused_by_name_and_nothing_is_written(engine: Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hitl.selection import fill_unknown, urgency
+from hitl.selection import evenly_between, fill_unknown, urgency
 
 NAN = float("nan")
 
@@ -29,3 +29,19 @@ def test_urgency_is_probability_times_severity_of_the_worst_category() -> None:
     found = urgency(np.array([[0.5, 0.9], [0.8, 0.1], [NAN, NAN]]), np.array([4, 1]))
 
     np.testing.assert_allclose([2.0, 3.2, 2.0], found)
+
+
+def test_what_stands_evenly_between_is_reached_at_the_same_pace() -> None:
+    others = np.array([0.1, 0.9, 0.5, 0.7, 0.3, 0.2, 0.8, 0.6])
+
+    places = evenly_between(others, count=4)
+
+    assert sorted(places, reverse=True) == places.tolist()
+    for k, place in enumerate(places):
+        above = (others > place).sum()
+        assert abs(above / len(others) - (k + 0.5) / 4) <= 1 / len(others)
+
+
+def test_with_nothing_to_stand_between_all_places_are_equal() -> None:
+    assert [0.0, 0.0] == evenly_between(np.array([]), count=2).tolist()
+    assert [] == evenly_between(np.array([0.5]), count=0).tolist()

@@ -99,11 +99,17 @@ def test_a_batch_is_reported_back_and_refused_under_another_seed(tx: Connection)
         measuring_pool_size=2,
     )
 
-    report = selection.batch_report(tx, BatchId("b1"), policy=policy, recipe=recipe, seed=3)
+    def find(batch_id: str, *, seed: int = 3, size: int = 2) -> selection.Batch | None:
+        return selection.find_batch(
+            tx, BatchId(batch_id), policy=policy, recipe=recipe, seed=seed, size_wanted=size
+        )
 
-    assert {"audit": 1, "uncertain": 1} == report
+    assert None is find("b2")
+    assert selection.Batch(BatchId("b1"), {"audit": 1, "uncertain": 1}, 2, 1, 2) == find("b1")
     with pytest.raises(selection.BatchExists, match="exists with another seed"):
-        selection.batch_report(tx, BatchId("b1"), policy=policy, recipe=recipe, seed=4)
+        find("b1", seed=4)
+    with pytest.raises(selection.BatchExists, match="exists with another size"):
+        find("b1", size=5)
 
 
 def test_texts_come_back_in_the_order_asked(tx: Connection) -> None:
