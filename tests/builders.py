@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from hitl.db import schema
-from hitl.db.versions import keep_policy
+from hitl.db.versions import keep_policy, keep_recipe
 from hitl.policy import Policy, policy_from
 from hitl.recipe import Recipe
 from hitl.records import EntryId
@@ -41,11 +41,7 @@ def add_policy(tx: Connection, policy: Policy | None = None) -> Policy:
 def add_recipe(tx: Connection, recipe: Recipe | None = None) -> Recipe:
     """Store a recipe row and give the recipe back."""
     recipe = recipe or Recipe()
-    tx.execute(
-        insert(schema.recipes).values(
-            recipe_id=recipe.recipe_id, body=recipe.model_dump(mode="json")
-        )
-    )
+    keep_recipe(tx, recipe)
     return recipe
 
 
@@ -81,7 +77,10 @@ def add_entries(
     inclusion_probability: float | None = None,
     votes_wanted: int | None = None,
 ) -> list[EntryId]:
-    """Store a batch with one pick and one waiting entry an item (the items must exist)."""
+    """Store a batch with one pick and one waiting entry an item (the items must exist).
+
+    With a probability the picks are audits, without one they are chosen ones.
+    """
     recipe = add_recipe(tx, recipe)
     tx.execute(
         insert(schema.batches).values(
@@ -102,8 +101,8 @@ def add_entries(
             insert(schema.picks).values(
                 batch_id=batch_id,
                 item_id=item_id,
-                share="audit",
-                strategy="random",
+                share="uncertain" if inclusion_probability is None else "audit",
+                strategy="uncertain_diverse" if inclusion_probability is None else "random",
                 rank=rank,
                 inclusion_probability=inclusion_probability,
             )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.datasets.examples import SourcedExample
+from hitl.datasets.leaks import on_one_side
 from hitl.datasets.splits import sides
 from hitl.db.schema import snapshots
 from hitl.records import BatchId, Example, ItemId, PolicyId, SnapshotId
@@ -73,7 +74,8 @@ def read_examples(
     measuring_fraction: float,
     upto_label_id: int | None = None,
 ) -> list[SourcedExample]:
-    """One example an item that has content and labels, ordered by item id.
+    """One example an item that has content and labels, ordered by item id; less what `on_one_side`
+    leaves out.
 
     Labels after `upto_label_id` do not count, so an earlier set can be read again. Content that
     came or was erased since then is as it is now. An item that was asked about twice gives its
@@ -84,26 +86,28 @@ def read_examples(
     # Not by the database, whose order of text depends on its collation.
     rows = sorted(rows, key=lambda row: row.item_id)
     on_sides = sides((row.group_id for row in rows), measuring_fraction=measuring_fraction)
-    return [
-        SourcedExample(
-            example=Example(
-                item_id=ItemId(row.item_id),
-                text=row.text,
-                labels={name: float(value) for name, value in sorted(row.answers.items())},
-                group_id=row.group_id,
-                split=split,
-                weight=row.example_weight,
-                inclusion_probability=row.inclusion_probability,
-                language=row.language,
-                surface=row.surface,
-            ),
-            batch_id=BatchId(row.batch_id),
-            policy_id=policy_id,
-            share=row.share,
-            strategy=row.strategy,
-        )
-        for row, split in zip(rows, on_sides, strict=True)
-    ]
+    return on_one_side(
+        [
+            SourcedExample(
+                example=Example(
+                    item_id=ItemId(row.item_id),
+                    text=row.text,
+                    labels={name: float(value) for name, value in sorted(row.answers.items())},
+                    group_id=row.group_id,
+                    split=split,
+                    weight=row.example_weight,
+                    inclusion_probability=row.inclusion_probability,
+                    language=row.language,
+                    surface=row.surface,
+                ),
+                batch_id=BatchId(row.batch_id),
+                policy_id=policy_id,
+                share=row.share,
+                strategy=row.strategy,
+            )
+            for row, split in zip(rows, on_sides, strict=True)
+        ]
+    )
 
 
 def record_snapshot(
@@ -116,7 +120,11 @@ def record_snapshot(
     labels: int,
     last_label_id: int,
 ) -> bool:
-    """Write the row, once: True if it is new. Of a row that stands only the path may change."""
+    """Write the row, once: True if it is new.
+
+    Of a row that stands the path may change, where the state folder was moved. So may the newest
+    label that it is known to hold: labels given and taken back since then left it as it was.
+    """
     added = tx.execute(
         upsert(snapshots)
         .values(
@@ -130,9 +138,9 @@ def record_snapshot(
         .on_conflict_do_nothing()
     )
     if not added.rowcount:
-        # The state folder was moved, or the files were lost and made again elsewhere.
-        here = (snapshots.c.snapshot_id == snapshot_id) & (snapshots.c.path != path)
-        tx.execute(update(snapshots).where(here).values(path=path))
+        newest = func.greatest(snapshots.c.last_label_id, last_label_id)
+        here = snapshots.c.snapshot_id == snapshot_id
+        tx.execute(update(snapshots).where(here).values(path=path, last_label_id=newest))
     return bool(added.rowcount)
 
 

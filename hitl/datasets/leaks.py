@@ -1,0 +1,25 @@
+"""What may not be learned from because something like it measures, and the other way round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hitl.datasets.examples import SourcedExample
+from hitl.datasets.groups import group_key
+from hitl.recipe import AUDIT
+from hitl.records import Split
+
+
+def on_one_side(rows: Iterable[SourcedExample]) -> list[SourcedExample]:
+    """The rows that either measure or train, in their order.
+
+    Only the audit measures, and it never trains: a row is left out where its side has changed
+    since it was picked (a moved `measuring_fraction`). So is a training row whose text is a near
+    copy of one that measures; their groups may differ where the source names groups itself, as
+    one author's posts.
+    """
+    kept = [row for row in rows if (row.share == AUDIT) == (row.example.split is Split.TEST)]
+    measuring = {group_key(row.example.text) for row in kept if row.share == AUDIT}
+    return [
+        row for row in kept if row.share == AUDIT or group_key(row.example.text) not in measuring
+    ]
