@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from hitl import logs
-from hitl.db import begin
+from hitl.db import begin, keep_policy
 from hitl.evaluation import Kind, estimate
 from hitl.evaluation.store import (
     Judged,
     Measurement,
     deciding_models,
+    read_audit,
     read_judged,
     record_measurements,
 )
@@ -33,29 +34,44 @@ ANY = "any"
 
 @dataclass(frozen=True, slots=True)
 class MeasureReport:
-    """The figures of a window, per model version."""
+    """The figures of a window, per model version, and how far the audit behind them has come.
+
+    `answered` of `asked` audit entries have labels, `waiting` are still open, `lost` were closed
+    without an answer. Without a model in `by_model`, none decided in the window on an audited item.
+    """
 
     start: datetime
     end: datetime
+    asked: int
+    answered: int
+    waiting: int
+    lost: int
     by_model: dict[ModelVersion, tuple[Measurement, ...]]
 
 
 def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -> MeasureReport:
-    """Precision, recall and prevalence of every deciding model, over labels resolved in a window.
+    """Precision, recall and prevalence of what every model decided in a window.
 
-    Only labels whose pick had a known chance count. The same window measured again replaces its
-    rows, because late labels belong to it.
+    Only the audit measures: it alone is drawn whatever a model thinks. The same window measured
+    again replaces its rows, because late labels belong to it.
 
     Raises:
         DatabaseUnavailable: Postgres is away; figures of models that were done are kept.
     """
     with begin(engine) as tx:
+        keep_policy(tx, policy)
+        audit = read_audit(tx, policy=policy)
         models = deciding_models(tx, policy=policy, start=start, end=end)
     by_model: dict[ModelVersion, tuple[Measurement, ...]] = {}
     for model_version in models:
         with begin(engine) as tx:
             judged = read_judged(
-                tx, policy=policy, model_version=model_version, start=start, end=end
+                tx,
+                policy=policy,
+                audit=audit,
+                model_version=model_version,
+                start=start,
+                end=end,
             )
             found = tuple(_measurements(judged, policy))
             record_measurements(
@@ -63,7 +79,15 @@ def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -
             )
         by_model[model_version] = found
         log.info("measured", model_version=model_version, labels=len(judged), figures=len(found))
-    return MeasureReport(start, end, by_model)
+    return MeasureReport(
+        start=start,
+        end=end,
+        asked=sum(one.asked for one in audit.draws),
+        answered=sum(one.answered for one in audit.draws),
+        waiting=audit.waiting,
+        lost=audit.lost,
+        by_model=by_model,
+    )
 
 
 def _measurements(judged: Judged, policy: Policy) -> Iterator[Measurement]:
@@ -88,10 +112,11 @@ def _questions(
         truth = np.where(known[:, k], judged.truth[:, k], np.nan)
         if known[:, k].any():
             yield category, truth, flags[:, k]
-    answered = ~np.isnan(judged.truth)
-    violates = (np.where(answered, judged.truth, 0.0) > 0).any(axis=1)
-    # "Nothing" is only known when every category was answered; one yes is enough for "something".
-    truth = np.where(violates, 1.0, np.where(answered.all(axis=1), 0.0, np.nan))
+    # Only items with an answer to everything. One yes would be enough to know of a violation, but
+    # then partly answered items would count if they violate and be left out if not.
+    answered = ~np.isnan(judged.truth).any(axis=1)
+    violates = (judged.truth > 0).any(axis=1)
+    truth = np.where(answered, violates.astype(np.float64), np.nan)
     yield ANY, truth, np.any(flags, axis=1)
 
 
@@ -112,6 +137,7 @@ def _figures(
                 flagged=flagged[rows],
                 inclusion_probability=judged.inclusion_probability[rows],
                 kind=kind,
+                largest_weight=judged.largest_weight,
             )
             yield Measurement(
                 metric=metric,
@@ -126,4 +152,5 @@ def _figures(
                 n_effective=found.n_effective,
                 code=found.code,
                 method=found.method,
+                unstable=found.unstable,
             )

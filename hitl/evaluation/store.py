@@ -1,7 +1,8 @@
-"""What was decided beside what reviewers found, read as arrays; and the figures that come of it."""
+"""What was decided beside what an audit found, read as arrays; and the figures that come of it."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,22 +10,38 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import Connection, delete, insert, text
 
 from hitl.db.schema import measurements
+from hitl.evaluation.audit import AuditDraw, chances
 from hitl.policy import Policy
-from hitl.records import ModelVersion
+from hitl.recipe import AUDIT
+from hitl.records import BatchId, ModelVersion
 
 FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """The audits of a policy, batch by batch in the order in which candidates were read.
+
+    `waiting` entries are still open. `lost` ones were closed without an answer that counts.
+    """
+
+    batch_ids: tuple[BatchId, ...]
+    read_at: tuple[datetime, ...]
+    draws: tuple[AuditDraw, ...]
+    waiting: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """Labelled items with the newest decision that one model made on each. N rows, C categories.
+    """Audited items with the newest decision that one model made on each. N rows, C categories.
 
     `truth` and `probabilities` (N, C) hold NaN where nobody answered, or the model does not know
-    the category. Only items with a known `inclusion_probability` (N,) are here.
+    the category. `inclusion_probability` (N,) is over all batches that an item could be in;
+    `largest_weight` is one over the smallest that any item which the model decided on had.
     """
 
     item_ids: NDArray[Any]
@@ -33,6 +50,7 @@ class Judged:
     inclusion_probability: FloatArray
     language: NDArray[Any]
     surface: NDArray[Any]
+    largest_weight: float | None
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -57,64 +75,99 @@ class Measurement:
     unstable: bool = False
 
 
-_JUDGED = """
-    SELECT e.item_id, p.inclusion_probability, i.language, i.surface,
-           d.probabilities, l.answers
+# Withdrawn entries gave their items back to the pool: they count as never drawn.
+_AUDITS = """
+    SELECT b.batch_id, b.read_at, b.measuring_pool_size AS pool,
+           count(*) FILTER (WHERE e.state <> 'withdrawn') AS asked,
+           count(*) FILTER (WHERE l.entry_id IS NOT NULL) AS answered,
+           count(*) FILTER (WHERE e.state IN ('waiting', 'dispatched', 'adjudicating')) AS waiting
+    FROM batches b
+    JOIN related_policies r ON r.related_id = b.policy_id AND r.policy_id = :policy_id
+    JOIN picks p ON p.batch_id = b.batch_id AND p.share = :audit
+    JOIN entries e ON e.batch_id = p.batch_id AND e.item_id = p.item_id
+    LEFT JOIN (
+        SELECT DISTINCT entry_id FROM labels_by_policy WHERE for_policy_id = :policy_id
+    ) l USING (entry_id)
+    GROUP BY b.batch_id, b.read_at, b.measuring_pool_size ORDER BY b.read_at, b.batch_id
+"""
+_NEWEST_DECISION = """
+    SELECT probabilities FROM decisions d
+    WHERE d.item_id = i.item_id AND d.model_version = :model_version
+      AND d.decided_at >= :start AND d.decided_at < :end
+    ORDER BY d.decided_at DESC, d.decision_id DESC LIMIT 1
+"""
+_JUDGED = f"""
+    SELECT i.item_id, e.batch_id, i.content_at, i.language, i.surface, d.probabilities, l.answers
     FROM (
-        SELECT entry_id, jsonb_object_agg(category, value) AS answers, max(resolved_at) AS resolved
-        FROM current_labels WHERE policy_id = :policy_id GROUP BY entry_id
+        SELECT entry_id, jsonb_object_agg(category, value) AS answers
+        FROM labels_by_policy WHERE for_policy_id = :policy_id GROUP BY entry_id
     ) l
     JOIN entries e USING (entry_id)
-    JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+    JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share = :audit
     JOIN items i ON i.item_id = e.item_id
-    JOIN LATERAL (
-        SELECT probabilities FROM decisions
-        WHERE item_id = e.item_id AND model_version = :model_version
-        ORDER BY decided_at DESC, decision_id DESC LIMIT 1
-    ) d ON true
-    WHERE p.inclusion_probability IS NOT NULL
-      AND l.resolved >= :start AND l.resolved < :end
-    ORDER BY e.item_id
+    JOIN LATERAL ({_NEWEST_DECISION}) d ON true
+    ORDER BY i.item_id
+"""  # noqa: S608
+_FIRST_BATCHES = """
+    SELECT DISTINCT width_bucket(i.content_at, CAST(:read_at AS timestamptz[]))
+    FROM decisions d JOIN items i USING (item_id)
+    WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
+      AND i.content_at IS NOT NULL
 """
 
 
 def deciding_models(
     tx: Connection, *, policy: Policy, start: datetime, end: datetime
 ) -> list[ModelVersion]:
-    """Every model version that decided on an item whose label measures in the window."""
+    """Every model version that decided on an audited item in [start, end)."""
     rows = tx.execute(
         text("""
-            SELECT DISTINCT d.model_version FROM current_labels l
+            SELECT DISTINCT d.model_version
+            FROM (SELECT DISTINCT entry_id FROM labels_by_policy
+                  WHERE for_policy_id = :policy_id) l
             JOIN entries e USING (entry_id)
-            JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+            JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share = :audit
             JOIN decisions d ON d.item_id = e.item_id
-            WHERE l.policy_id = :policy_id AND p.inclusion_probability IS NOT NULL
-              AND l.resolved_at >= :start AND l.resolved_at < :end
+            WHERE d.decided_at >= :start AND d.decided_at < :end
             ORDER BY 1
         """),
-        {"policy_id": policy.policy_id, "start": start, "end": end},
+        {"policy_id": policy.policy_id, "audit": AUDIT, "start": start, "end": end},
     )
     return [ModelVersion(one) for one in rows.scalars()]
+
+
+def read_audit(tx: Connection, *, policy: Policy) -> Audit:
+    """How the audits of this policy, and of versions that ask the same, stand."""
+    rows = tx.execute(text(_AUDITS), {"policy_id": policy.policy_id, "audit": AUDIT}).all()
+    return Audit(
+        batch_ids=tuple(BatchId(row.batch_id) for row in rows),
+        read_at=tuple(row.read_at for row in rows),
+        draws=tuple(AuditDraw(row.pool, row.asked, row.answered) for row in rows),
+        waiting=sum(row.waiting for row in rows),
+        lost=sum(row.asked - row.answered - row.waiting for row in rows),
+    )
 
 
 def read_judged(
     tx: Connection,
     *,
     policy: Policy,
+    audit: Audit,
     model_version: ModelVersion,
     start: datetime,
     end: datetime,
 ) -> Judged:
-    """Items labelled in [start, end) by a pick of known chance, with that model's decision."""
-    rows = tx.execute(
-        text(_JUDGED),
-        {
-            "policy_id": policy.policy_id,
-            "model_version": model_version,
-            "start": start,
-            "end": end,
-        },
-    ).all()
+    """Audited items that the model decided on in [start, end), with the newest such decision."""
+    given = {"model_version": model_version, "start": start, "end": end}
+    rows = tx.execute(text(_JUDGED), given | {"policy_id": policy.policy_id, "audit": AUDIT}).all()
+    number = {batch_id: k for k, batch_id in enumerate(audit.batch_ids)}
+    rows = [row for row in rows if audit.draws[number[row.batch_id]].counts]
+    chance = chances(audit.draws)
+    # An item joined before the batch that drew it, whatever two clocks say of that moment.
+    joined = [min(bisect_left(audit.read_at, row.content_at), number[row.batch_id]) for row in rows]
+    firsts = tx.execute(text(_FIRST_BATCHES), given | {"read_at": list(audit.read_at)})
+    possible = [chance[k] for k in firsts.scalars() if k < len(chance) and chance[k] > 0.0]
+    possible += [chance[k] for k in joined]
     categories = policy.category_ids
 
     def table(records: Sequence[dict[str, Any]]) -> FloatArray:
@@ -125,9 +178,10 @@ def read_judged(
         item_ids=np.array([row.item_id for row in rows], dtype=object),
         truth=table([row.answers for row in rows]),
         probabilities=table([row.probabilities for row in rows]),
-        inclusion_probability=np.array([row.inclusion_probability for row in rows], dtype=float),
+        inclusion_probability=np.array([chance[k] for k in joined], dtype=float),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
+        largest_weight=1.0 / min(possible) if possible else None,
     )
 
 
@@ -140,7 +194,15 @@ def record_measurements(
     start: datetime,
     end: datetime,
 ) -> None:
-    """Store a window's figures. The same window again replaces them: later labels count too."""
+    """Store a window's figures in place of those that stand: later labels count too."""
+    tx.execute(
+        delete(measurements).where(
+            measurements.c.policy_id == policy.policy_id,
+            measurements.c.model_version == model_version,
+            measurements.c.window_start == start,
+            measurements.c.window_end == end,
+        )
+    )
     if not found:
         return
     key = {
@@ -168,11 +230,4 @@ def record_measurements(
         }
         for one in found
     ]
-    statement = upsert(measurements).values(rows)
-    changing = ("value", "low", "high", "n", "n_effective", "code", "method")
-    tx.execute(
-        statement.on_conflict_do_update(
-            constraint="pk_measurements",
-            set_={name: statement.excluded[name] for name in changing},
-        )
-    )
+    tx.execute(insert(measurements), rows)

@@ -26,8 +26,8 @@ _SCORABLE = """
         SELECT 1 FROM current_labels l
         JOIN entries e USING (entry_id)
         JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
-        WHERE l.item_id = i.item_id AND l.policy_id = :policy_id
-          AND p.inclusion_probability IS NULL)
+        JOIN related_policies r ON r.related_id = l.policy_id
+        WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> 'audit')
 """
 
 
