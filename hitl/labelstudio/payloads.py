@@ -184,10 +184,12 @@ def people_of(task: SeenTask) -> int:
 def vote_from(annotation: Annotation, policy: Policy) -> Vote | NotCounted:
     """Count a submitted annotation, or say why not.
 
-    Chosen categories are true, the others false; those the reviewer cannot tell are absent.
-    Label Studio checks nothing of this: its API takes any labels, so we do.
+    Chosen categories are true, the others false; those the reviewer cannot tell are absent. What
+    a hand may slip into still counts: a category beside "none of these" was chosen, and one both
+    chosen and doubted is doubted. Label Studio checks none of this: its API takes any labels, so
+    we do.
     """
-    reason = _fault_of_shape(annotation.result)
+    reason = _fault_of_shape(annotation.result, policy)
     if reason is None:
         chosen = _choices(annotation.result, VIOLATIONS)
         unsure = _choices(annotation.result, CANNOT_TELL)
@@ -195,14 +197,15 @@ def vote_from(annotation: Annotation, policy: Policy) -> Vote | NotCounted:
         reason = _fault_of_answer(chosen, unsure, severity, policy)
     if reason is not None:
         return NotCounted(annotation.unique_id, annotation.updated_at, reason)
+    answers = {one: one in chosen for one in policy.category_ids if one not in unsure}
     return Vote(
         unique_id=annotation.unique_id,
         updated_at=annotation.updated_at,
         entry_id=annotation.entry_id,
         stage=annotation.stage,
         reviewer=annotation.reviewer,
-        answers={one: one in chosen for one in policy.category_ids if one not in unsure},
-        severity=int(severity[0]) if severity else None,
+        answers=answers,
+        severity=int(severity[0]) if severity and any(answers.values()) else None,
     )
 
 
@@ -214,11 +217,12 @@ _TYPES = {
 }
 
 
-def _fault_of_shape(result: list[dict[str, Any]]) -> str | None:
+def _fault_of_shape(result: list[dict[str, Any]], policy: Policy) -> str | None:
+    asked = {SEVERITY: policy.ask_severity, RATIONALE: policy.ask_rationale}
     seen: set[str] = set()
     for part in result:
         name = part.get("from_name")
-        if not isinstance(name, str) or name not in _TYPES:
+        if not isinstance(name, str) or name not in _TYPES or not asked.get(name, True):
             return "an answer to a question that the interface does not ask"
         if part.get("type") != _TYPES[name] or part.get("to_name") != "content":
             return f"the answer to {name} has another form than the interface gives it"
@@ -252,14 +256,8 @@ def _fault_of_answer(
         return f"a label in {VIOLATIONS} that the policy does not have"
     if not set(unsure) <= categories:
         return f"a label in {CANNOT_TELL} that the policy does not have"
-    if NONE in chosen and len(chosen) > 1:
-        return "none of these together with a category"
-    if set(chosen) & set(unsure):
-        return "a category both chosen and marked as cannot tell"
     if severity and (len(severity) > 1 or severity[0] not in ("1", "2", "3", "4")):
         return f"{SEVERITY} is not one of 1 to 4"
-    if severity and NONE in chosen:
+    if severity and not categories & set(chosen):
         return f"{SEVERITY} without a violation"
-    if severity and not policy.ask_severity:
-        return f"{SEVERITY}, which this policy does not ask"
     return None

@@ -170,8 +170,6 @@ def _part(**changed: Any) -> dict[str, Any]:
         (chose(unsure=["hate"]), "no answer to violations"),
         (chose("NOT_A_LABEL"), "a label in violations that the policy does not have"),
         (chose("Hate"), "a label in violations that the policy does not have"),
-        (chose("none", "hate"), "none of these together with a category"),
-        (chose("hate", unsure=["hate"]), "both chosen and marked as cannot tell"),
         (chose("hate", unsure=["none"]), "a label in cannot_tell that the policy does not have"),
         (chose("hate", severity="5"), "severity is not one of 1 to 4"),
         (chose("none", severity="2"), "severity without a violation"),
@@ -195,23 +193,47 @@ def test_what_the_interface_cannot_produce_is_set_aside(result: Any, reason: str
     assert "NOT_A_LABEL" not in verdict.reason
 
 
-def test_severity_that_was_not_asked_is_set_aside() -> None:
-    verdict = vote_from(
-        make_annotation(chose("hate", severity="2")), make_policy(ask_severity=False)
-    )
+@pytest.mark.parametrize(
+    ("result", "answers", "severity"),
+    [
+        (chose("none", "hate", severity="3"), {"hate": True, "spam": False}, 3),
+        (chose("hate", "spam", unsure=["spam"], severity="3"), {"hate": True}, 3),
+        (chose("hate", unsure=["hate"], severity="3"), {"spam": False}, None),
+    ],
+)
+def test_a_slip_of_the_hand_loses_no_violation_and_invents_none(
+    result: Any, answers: dict[str, bool], severity: int | None
+) -> None:
+    vote = vote_from(make_annotation(result), make_policy())
+
+    assert isinstance(vote, Vote)
+    assert (answers, severity) == (vote.answers, vote.severity)
+
+
+WHY = {
+    "from_name": "rationale",
+    "to_name": "content",
+    "type": "textarea",
+    "value": {"text": ["because"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("result", "unasked"),
+    [
+        (chose("hate", severity="2"), {"ask_severity": False}),
+        ([*chose("hate"), WHY], {"ask_rationale": False}),
+    ],
+)
+def test_what_the_policy_does_not_ask_is_set_aside(result: Any, unasked: dict[str, Any]) -> None:
+    verdict = vote_from(make_annotation(result), make_policy(**unasked))
 
     assert isinstance(verdict, NotCounted)
+    assert "does not ask" in verdict.reason
 
 
 def test_a_rationale_is_kept_and_does_not_change_the_vote() -> None:
-    why = {
-        "from_name": "rationale",
-        "to_name": "content",
-        "type": "textarea",
-        "value": {"text": ["because"]},
-    }
-
-    vote = vote_from(make_annotation([*chose("spam"), why]), make_policy())
+    vote = vote_from(make_annotation([*chose("spam"), WHY]), make_policy())
 
     assert isinstance(vote, Vote)
     assert vote.answers["spam"]
