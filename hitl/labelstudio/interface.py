@@ -198,4 +198,5 @@ def _instructions_page(policy: Policy) -> str:
 
 
 def _html(words: str) -> str:
-    return escape(words).replace("\n", "<br/>")
+    # Exactly as Label Studio stores it, or the project would seem to differ at every dispatch.
+    return escape(words.replace("\r\n", "\n").replace("\r", "\n")).replace("\n", "<br>")

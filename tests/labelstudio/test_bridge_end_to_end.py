@@ -13,10 +13,10 @@ from sqlalchemy import Connection, Engine, text
 
 from flows.collect_annotations import CollectReport, collect_annotations
 from flows.dispatch_batch import dispatch_batch
-from hitl.labelstudio import LabelStudioClient, LabelStudioUnavailable
+from hitl.labelstudio import LabelStudioClient, LabelStudioUnavailable, project_spec
 from hitl.policy import Policy
 from hitl.recipe import DispatchRecipe, Recipe
-from hitl.records import EntryId
+from hitl.records import EntryId, Stage
 from tests.builders import add_entries, add_items, add_policy, make_policy
 from tests.conftest import RunningLabelStudio
 from tests.labelstudio.fake import chose
@@ -128,7 +128,7 @@ def test_after_an_answer_that_cannot_be_counted_somebody_else_is_asked(team: Tea
     team.wait(1)
     project_id = team.dispatch()
     (task_id,) = team.rows("SELECT task_id FROM tasks")[0]
-    team.people.answer(task_id, chose("none", "hate"), reviewer=team.ann)
+    team.people.answer(task_id, chose("NOT_A_LABEL"), reviewer=team.ann)
     assert team.people.next_task(project_id, reviewer=team.ben) is None
 
     report = team.collect()
@@ -173,3 +173,30 @@ def test_a_deleted_task_is_pushed_anew(team: Team) -> None:
     there = [task.task_id for page in team.server.marks(project_id) for task in page.tasks]
     assert 3 == len(there)
     assert gone not in there
+
+
+def test_a_project_that_is_as_it_should_be_is_not_written_again(
+    team: Team, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = 'Two lines:\n"quoted" & <marked>, it\'s $5.\n\nAnother paragraph.'
+    spec = project_spec(
+        make_policy(
+            version=team.policy.version,
+            instructions=words,
+            category=[{"id": "hate", "title": "Hate", "definition": words, "hotkey": "h"}],
+        ),
+        Stage.REVIEW,
+    )
+    project_id = team.server.ensure_project(spec)
+    asked: list[str] = []
+    original = team.server._ask
+    monkeypatch.setattr(
+        team.server,
+        "_ask",
+        lambda method, *rest, **more: asked.append(method) or original(method, *rest, **more),
+    )
+
+    team.server.ensure_project(spec, project_id=project_id)
+
+    assert ["GET"] == asked
+    team.people.delete_project(project_id)

@@ -149,3 +149,11 @@ def test_the_two_stages_have_markers_of_their_own() -> None:
     markers = {project_spec(policy, stage).marker for stage in Stage}
 
     assert 2 == len(markers)
+
+
+def test_lines_of_a_policy_are_broken_the_way_label_studio_stores_them() -> None:
+    page = project_spec(
+        make_policy(instructions="One\nTwo\r\nThree\n\nFour"), Stage.REVIEW
+    ).instructions
+
+    assert page.startswith("<p>One<br>Two<br>Three</p><p>Four</p>")
