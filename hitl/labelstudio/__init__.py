@@ -8,6 +8,7 @@ from hitl.labelstudio.errors import (
     LabelStudioRefused,
     LabelStudioUnavailable,
     ProjectGone,
+    ProjectIsAnother,
     RequestRefused,
 )
 from hitl.labelstudio.interface import interface_hash, labelling_interface, project_spec
@@ -38,6 +39,7 @@ __all__ = [
     "NotCounted",
     "Page",
     "ProjectGone",
+    "ProjectIsAnother",
     "ProjectSpec",
     "RequestRefused",
     "SeenTask",

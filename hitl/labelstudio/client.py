@@ -19,6 +19,7 @@ from hitl.labelstudio.errors import (
     LabelStudioRefused,
     LabelStudioUnavailable,
     ProjectGone,
+    ProjectIsAnother,
     RequestRefused,
 )
 from hitl.labelstudio.payloads import moment
@@ -105,7 +106,7 @@ class LabelStudioClient:
             raise
         # A server that was set up anew counts from 1 again: the number alone proves nothing.
         if described != marker:
-            raise ProjectGone(self._url, project_id, marker)
+            raise ProjectIsAnother(self._url, project_id, marker)
         return dict(found)
 
     def _project_with(self, marker: str) -> int | None:
@@ -149,7 +150,7 @@ class LabelStudioClient:
 
     def newest_update(self, project_id: int) -> datetime | None:
         """The latest `updated_at` of any task, by Label Studio's clock."""
-        listed = self._tasks(
+        listed, _ = self._tasks(
             project_id, [], include="id,updated_at", order="-tasks:updated_at", page_size=1
         )
         return max((task.updated_at for task in listed), default=None)
@@ -173,9 +174,8 @@ class LabelStudioClient:
         for start in range(0, len(task_ids), _IDS_PER_CALL):
             wanted = list(task_ids[start : start + _IDS_PER_CALL])
             condition = _condition("id", "in_list", "List", wanted)
-            found += self._tasks(
-                project_id, [condition], include=_BODIES + ",data", page_size=_IDS_PER_CALL
-            )
+            for page in self._listing(project_id, [condition], include=_BODIES + ",data"):
+                found += page.tasks
         return found
 
     def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
@@ -215,9 +215,13 @@ class LabelStudioClient:
         last = after
         while True:
             begin = _condition("id", "greater", "Number", last)
-            found = self._tasks(project_id, [*conditions, begin], include=include, page_size=_PAGE)
-            yield Page(found, is_last=len(found) < _PAGE)
-            if len(found) < _PAGE:
+            found, total = self._tasks(
+                project_id, [*conditions, begin], include=include, page_size=_PAGE
+            )
+            # Not by the length of the page: a server may show fewer than it is asked for.
+            is_last = not found or len(found) >= total
+            yield Page(found, is_last=is_last)
+            if is_last:
                 return
             last = found[-1].task_id
 
@@ -229,7 +233,8 @@ class LabelStudioClient:
         include: str,
         page_size: int,
         order: str = "tasks:id",
-    ) -> list[SeenTask]:
+    ) -> tuple[list[SeenTask], int]:
+        """A page of tasks, and how many there are on all pages."""
         # The SDK's own tasks.list forces every field of every task, which is ten times slower.
         query = {"filters": {"conjunction": "and", "items": conditions}, "ordering": [order]}
         listed = self._get(
@@ -245,7 +250,8 @@ class LabelStudioClient:
                 "page_size": page_size,
             },
         )
-        return [_seen(one) for one in self._field(listed, "tasks")]
+        seen = [_seen(one) for one in self._field(listed, "tasks")]
+        return seen, int(self._field(listed, "total"))
 
     def _get(self, path: str, what: str, *, params: dict[str, Any] | None = None) -> Any:
         return self._ask("GET", path, what, params=params)

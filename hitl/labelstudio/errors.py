@@ -64,14 +64,28 @@ class ImportRefused(Refused):
 
 
 class ProjectGone(Refused):
-    """A project that we pushed to is not there any more, or is another one now."""
+    """A project that we pushed to is not there any more."""
+
+    _WORDS = (
+        "Label Studio at {url} has no project {project_id} for {marker}; see that "
+        "HITL_LABEL_STUDIO_URL names the server that was used before. If that project was "
+        "deleted on purpose, run `hitl dispatch --replace-lost-project`"
+    )
 
     def __init__(self, url: str, project_id: int, marker: str) -> None:
-        super().__init__(
-            f"Label Studio at {url} has no project {project_id} for {marker}; see that "
-            "HITL_LABEL_STUDIO_URL names the server that was used before. If that project was "
-            "deleted on purpose, run `hitl dispatch --replace-lost-project`"
-        )
+        super().__init__(self._WORDS.format(url=url, project_id=project_id, marker=marker))
         self.url = url
         self.project_id = project_id
         self.marker = marker
+
+
+class ProjectIsAnother(ProjectGone):
+    """A project of that number is there, but it does not say that it is ours."""
+
+    _WORDS = (
+        "project {project_id} of Label Studio at {url} is there, but its description is not "
+        "`{marker}`, which is how we know it. If somebody changed the description, put that back "
+        "(Settings, General); if HITL_LABEL_STUDIO_URL names another server now, mend it. If the "
+        "project was deleted and its number given to another, run "
+        "`hitl dispatch --replace-lost-project`"
+    )

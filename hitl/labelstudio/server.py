@@ -72,7 +72,8 @@ class LabelStudio(Protocol):
         """Make the project be as `spec` says and return its id; found again by its marker.
 
         Raises:
-            ProjectGone: `project_id` is given and is not a project with this marker.
+            ProjectGone: `project_id` is given and is not there (ProjectIsAnother: it is there
+                and carries another marker).
         """
         ...
 

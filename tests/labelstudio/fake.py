@@ -15,6 +15,7 @@ from hitl.labelstudio import (
     LabelStudioUnavailable,
     Page,
     ProjectGone,
+    ProjectIsAnother,
     ProjectSpec,
     SeenTask,
 )
@@ -187,8 +188,10 @@ class FakeLabelStudio:
 
     def _project(self, project_id: int, marker: str) -> None:
         held = self.projects.get(project_id)
-        if held is None or held.marker != marker:
+        if held is None:
             raise ProjectGone(self.url, project_id, marker)
+        if held.marker != marker:
+            raise ProjectIsAnother(self.url, project_id, marker)
 
     def _of(self, project_id: int) -> list[FakeTask]:
         mine = [one for one in self.held.values() if one.project_id == project_id]

@@ -21,6 +21,7 @@ from hitl.labelstudio import (
     LabelStudioRefused,
     LabelStudioUnavailable,
     ProjectGone,
+    ProjectIsAnother,
     RequestRefused,
 )
 
@@ -35,6 +36,7 @@ class Scripted:
     url: str = ""
     status: int = 200
     body: str = "{}"
+    bodies: list[str] = field(default_factory=list)  # these first, one an answer
     pause: threading.Event = field(default_factory=threading.Event)
     hangs: bool = False
     asked: list[str] = field(default_factory=list)
@@ -51,7 +53,7 @@ def scripted() -> Iterator[Scripted]:
             if script.hangs:
                 script.pause.wait(30)
                 return
-            body = script.body.encode()
+            body = (script.bodies.pop(0) if script.bodies else script.body).encode()
             self.send_response(script.status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -205,3 +207,47 @@ def test_json_of_another_shape_is_another_server(scripted: Scripted) -> None:
 
     with pytest.raises(LabelStudioUnavailable, match="something else"):
         list(client_of(scripted.url).marks(1))
+
+
+def page_of(*task_ids: int, total: int) -> str:
+    tasks = [{"id": one, "updated_at": "2026-06-01T12:00:00Z"} for one in task_ids]
+    return json.dumps({"tasks": tasks, "total": total})
+
+
+def test_a_server_that_shows_fewer_tasks_than_asked_for_is_read_to_the_end(
+    scripted: Scripted,
+) -> None:
+    scripted.bodies = [page_of(1, 2, total=5), page_of(3, 4, total=3), page_of(5, total=1)]
+
+    pages = list(client_of(scripted.url).marks(1))
+
+    assert [1, 2, 3, 4, 5] == [one.task_id for page in pages for one in page.tasks]
+    assert [False, False, True] == [page.is_last for page in pages]
+    assert 3 == len(scripted.asked)
+
+
+def test_tasks_asked_for_by_id_are_not_taken_for_gone_because_a_page_is_short(
+    scripted: Scripted,
+) -> None:
+    scripted.bodies = [page_of(1, 2, total=3), page_of(3, total=1)]
+
+    found = client_of(scripted.url).tasks(1, [1, 2, 3])
+
+    assert [1, 2, 3] == [one.task_id for one in found]
+
+
+def test_a_listing_that_shrinks_while_it_is_read_ends(scripted: Scripted) -> None:
+    scripted.bodies = [page_of(1, total=2), page_of(total=1)]
+
+    assert [False, True] == [page.is_last for page in client_of(scripted.url).marks(1)]
+
+
+def test_a_project_whose_description_was_changed_is_told_from_one_that_is_gone(
+    scripted: Scripted,
+) -> None:
+    scripted.body = json.dumps({"id": 7, "description": "our nice project"})
+
+    with pytest.raises(ProjectIsAnother, match="its description is not `ours`") as failure:
+        client_of(scripted.url).check_project(7, marker="ours")
+
+    assert "our nice project" not in str(failure.value)

@@ -17,6 +17,7 @@ from hitl.labelstudio import (
     LabelStudio,
     LabelStudioClient,
     ProjectGone,
+    ProjectIsAnother,
     ProjectSpec,
     SeenTask,
     TaskContent,
@@ -102,9 +103,9 @@ def test_a_project_takes_on_what_changed(room: Room) -> None:
 
 
 def test_another_marker_is_another_project(room: Room) -> None:
-    with pytest.raises(ProjectGone):
+    with pytest.raises(ProjectIsAnother, match="`somebody else's`"):
         room.server.check_project(room.project_id, marker="somebody else's")
-    with pytest.raises(ProjectGone):
+    with pytest.raises(ProjectIsAnother):
         room.server.ensure_project(
             replace(room.spec, marker="somebody else's"), project_id=room.project_id
         )
@@ -114,6 +115,7 @@ def test_a_project_that_is_not_there_is_gone(room: Room) -> None:
     with pytest.raises(ProjectGone) as failure:
         room.server.check_project(10**6, marker=room.spec.marker)
 
+    assert not isinstance(failure.value, ProjectIsAnother)
     assert 10**6 == failure.value.project_id
     assert room.server.url in str(failure.value)
 
