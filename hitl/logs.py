@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO, cast
 
 import structlog
 
-_FORBIDDEN = frozenset({"text", "content", "rationale", "password", "token", "secret"})
+# Fields of these names, and those that end in one of them (`item_text`), are not written.
+_FORBIDDEN = ("text", "content", "rationale", "password", "token", "secret", "database_url")
 
 
 def _drop_content(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     # A last guard, not the first: callers pass ids. A field with such a name is a slip.
-    return {key: "[withheld]" if key in _FORBIDDEN else value for key, value in event.items()}
+    return {key: _guarded(key, value) for key, value in event.items()}
+
+
+def _guarded(key: object, value: Any) -> Any:
+    name = str(key).lower()
+    if any(name == word or name.endswith(f"_{word}") for word in _FORBIDDEN):
+        return "[withheld]"
+    if isinstance(value, Mapping):
+        return {inner: _guarded(inner, one) for inner, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_guarded("", one) for one in value]
+    return value
 
 
 class _StandardError:
@@ -29,10 +41,15 @@ class _StandardError:
 
 def configure(*, level: str = "INFO", as_json: bool = False) -> None:
     """Send logs to standard error. Called once, by whoever starts the process."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    # Tracebacks name lines and never show locals, which may hold content or secrets.
+    renderers: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if as_json
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     )
     structlog.configure(
         processors=[
@@ -40,7 +57,7 @@ def configure(*, level: str = "INFO", as_json: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _drop_content,
-            renderer,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.PrintLoggerFactory(file=cast(TextIO, _StandardError())),

@@ -43,3 +43,42 @@ def test_a_log_event_with_content_withholds_it(capsys: pytest.CaptureFixture[str
     written = capsys.readouterr().err
     assert "i1" in written
     assert "canary" not in written
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"item_text": "canary"},
+        {"database_url": "canary"},
+        {"API_TOKEN": "canary"},
+        {"answer": {"item": {"rationale": "canary"}}},
+        {"rows": [{"text": "canary"}]},
+    ],
+)
+def test_content_is_withheld_however_deep_and_under_longer_names(
+    capsys: pytest.CaptureFixture[str], field: dict[str, object]
+) -> None:
+    logs.configure(level="INFO", as_json=True)
+
+    logs.get("test").info("item_seen", content_hash="c0ffee", **field)
+
+    written = capsys.readouterr().err
+    assert "c0ffee" in written
+    assert "canary" not in written
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_in_a_log_names_lines_and_shows_no_locals(
+    capsys: pytest.CaptureFixture[str], as_json: bool
+) -> None:
+    logs.configure(level="INFO", as_json=as_json)
+    words = " ".join(["the", "canary", "sings"])
+
+    try:
+        raise RuntimeError(f"{len(words)} letters")
+    except RuntimeError:
+        logs.get("test").error("it_broke", exc_info=True)
+
+    written = capsys.readouterr().err
+    assert "16 letters" in written
+    assert "canary sings" not in written
