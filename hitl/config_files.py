@@ -42,14 +42,17 @@ def read_toml(path: Path, model: type[_Model], *, error: type[BadConfigFile]) ->
     """Parse and check `path`.
 
     Raises:
-        error: the file is missing, is not TOML, or a key is wrong; every fault at once.
+        error: the file cannot be read, is not TOML, or a key is wrong; every fault at once.
     """
     try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
+        body = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors write a BOM
     except FileNotFoundError as cause:
         raise error(
             str(path), ["no such file; give its path, or copy the shipped one from hitl/defaults/"]
         ) from cause
+    except OSError as cause:
+        what = f"cannot be read ({cause.strerror}); give the path of a file that you may read"
+        raise error(str(path), [what]) from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
         raise error(str(path), [f"not valid TOML: {cause}"]) from cause
     return check(body, model, where=str(path), error=error)

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import SplitResult, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from hitl.errors import Refused
+
+# Names that are not settings: our servers' mark, and what tests and benchmarks read.
+_NOT_SETTINGS = re.compile(
+    r"HITL_(SERVICE|SHARED_DATA|(TEST|FAULT)_\w+"
+    # What Kubernetes tells each container of a service called hitl or hitl-something.
+    r"|(\w+_)?SERVICE_(HOST|PORT)(_\w+)?|(\w+_)?PORT(_\d+_(TCP|UDP)(_\w+)?)?)"
+)
 
 
 class BadSettings(Refused):
@@ -18,27 +38,81 @@ class BadSettings(Refused):
         self.faults = faults
 
 
+def _database_url(url: SecretStr) -> SecretStr:
+    parts = _split(url.get_secret_value())
+    if parts is None or parts.scheme.partition("+")[0] != "postgresql" or parts.path in ("", "/"):
+        raise ValueError(
+            "not a database URL (postgresql://user:password@host:port/name); in a password, write "
+            "signs such as @ : / # percent-encoded"
+        )
+    return url
+
+
+def _http_url(url: str) -> str:
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("not a URL (http://host:port)")
+    if parts.username or parts.password:
+        raise ValueError("leave user and password out of it: it is shown to people")
+    return url
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 -- the port is only looked at when asked for
+    except ValueError:
+        return None
+    # An @ in the host is the rest of a password that was not percent-encoded.
+    is_clean = url.isprintable() and " " not in url and parts.netloc.count("@") <= 1
+    return parts if is_clean else None
+
+
+HttpURL = Annotated[str, AfterValidator(_http_url)]
+DatabaseURL = Annotated[SecretStr, AfterValidator(_database_url)]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
+]
+
+
 class Settings(BaseSettings):
     """Read once, by the composition root. A value that would change a result is not a setting.
 
-    A URL that is set here replaces the embedded server of the same kind.
+    A URL that is set here replaces the embedded server of the same kind. An empty variable counts
+    as unset, as compose files write it.
     """
 
-    model_config = SettingsConfigDict(env_prefix="HITL_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="HITL_",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
 
     state: Path = Field(
         default=Path(".hitl"), description="folder of the embedded servers, models and snapshots"
     )
     policy: Path | None = Field(default=None, description="policy.toml; the shipped one if unset")
     recipe: Path | None = Field(default=None, description="recipe.toml; the shipped one if unset")
-    database_url: SecretStr | None = None
-    label_studio_url: str | None = None
+    database_url: DatabaseURL | None = None
+    label_studio_url: HttpURL | None = None
     label_studio_token: SecretStr | None = None
     label_studio_venv: Path | None = None
-    prefect_api_url: str | None = None
+    prefect_api_url: HttpURL | None = None
     request_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
-    log_level: str = "WARNING"
+    log_level: LogLevel = "WARNING"
     log_json: bool = False
+    debug: bool = Field(default=False, description="show tracebacks, whose words may hold content")
+
+    @model_validator(mode="after")
+    def _label_studio_is_whole(self) -> Settings:
+        if (self.label_studio_url is None) != (self.label_studio_token is None):
+            raise ValueError(
+                "HITL_LABEL_STUDIO_URL and HITL_LABEL_STUDIO_TOKEN: set both, or neither"
+            )
+        return self
 
     @property
     def state_folder(self) -> Path:
@@ -50,13 +124,33 @@ def load_settings() -> Settings:
     """Read the environment.
 
     Raises:
-        BadSettings: names each variable that cannot be read.
+        BadSettings: names each variable that cannot be read, or that nobody reads.
     """
+    unknown = _unknown(os.environ)
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as cause:
-        faults = [
-            f"HITL_{'_'.join(str(part) for part in one['loc']).upper()}: {one['msg']}"
-            for one in cause.errors(include_input=False)
-        ]
-        raise BadSettings(faults) from cause
+        faults = [_fault(one["loc"], one["msg"]) for one in cause.errors(include_input=False)]
+        raise BadSettings(faults + unknown) from cause
+    if unknown:
+        raise BadSettings(unknown)
+    return settings
+
+
+def _fault(where: tuple[int | str, ...], message: str) -> str:
+    name = "_".join(str(part) for part in where).upper()
+    message = message.removeprefix("Value error, ")
+    return f"HITL_{name}: {message}" if name else message
+
+
+def _unknown(names: Iterable[str]) -> list[str]:
+    """A word for each HITL_* name that nobody reads: most are slips, and would go unheard."""
+    known = [f"HITL_{field.upper()}" for field in Settings.model_fields]
+    faults = []
+    for name in sorted(names):
+        if not name.startswith("HITL_") or name in known or _NOT_SETTINGS.fullmatch(name):
+            continue
+        near = difflib.get_close_matches(name, known, n=1)
+        mend = f"did you mean {near[0]}?" if near else "unset it"
+        faults.append(f"{name}: there is no such setting; {mend}")
+    return faults
