@@ -5,6 +5,8 @@ from hitl.services.endpoints import Endpoints, ServiceStatus
 from hitl.services.errors import (
     Busy,
     InstallFailed,
+    NoDatabaseURL,
+    PostgresSilent,
     ServiceFailed,
     StateFolderRefused,
 )
@@ -17,7 +19,9 @@ __all__ = [
     "Finding",
     "InstallFailed",
     "PostgresServer",
+    "NoDatabaseURL",
     "ServiceFailed",
+    "PostgresSilent",
     "ServiceStatus",
     "Stack",
     "StateFolderRefused",

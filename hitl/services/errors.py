@@ -53,6 +53,24 @@ class Busy(Unavailable):
         self.folder = folder
 
 
+class PostgresSilent(Unavailable):
+    """Postgres did not let us in, or hung up. Carries its own words, which hold no secret."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"postgres: {reason}; try again, and see `hitl status` and `hitl doctor` if it stays so"
+        )
+        self.reason = reason
+
+
+class NoDatabaseURL(Refused):
+    """What was given as a database URL is none. Never shows it: it may hold a password."""
+
+    def __init__(self) -> None:
+        self.why = "not a database URL (postgresql://user:password@host:port/name)"
+        super().__init__(f"HITL_DATABASE_URL: {self.why}")
+
+
 class InstallFailed(Unavailable):
     """Label Studio could not be installed beside us."""
 

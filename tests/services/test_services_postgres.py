@@ -20,8 +20,8 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from hitl.services import processes, store
-from hitl.services.errors import StateFolderRefused
+from hitl.services import Stack, processes, store
+from hitl.services.errors import PostgresSilent, StateFolderRefused
 from hitl.services.postgres import PostgresServer
 from hitl.services.state import StateFolder
 
@@ -39,7 +39,7 @@ def folder() -> Iterator[Path]:
 
 
 def query(server: PostgresServer, statement: str, database: str = "postgres") -> list[object]:
-    connection = psycopg2.connect(store.plain(server.url(database)))
+    connection = psycopg2.connect(**store.arguments(server.url(database)))
     connection.autocommit = True
     try:
         with connection.cursor() as cursor:
@@ -94,7 +94,7 @@ def test_a_role_of_its_own_reads_nothing_of_ours(folder: Path) -> None:
 
     for _ in range(2):
         store.ensure_role(server.url("postgres"), name="guest", password="g")
-    as_guest = psycopg2.connect(store.plain(server.role_url("guest", "g", "ours")))
+    as_guest = psycopg2.connect(**store.arguments(server.role_url("guest", "g", "ours")))
 
     with as_guest.cursor() as cursor, pytest.raises(psycopg2.errors.InsufficientPrivilege):
         cursor.execute("SELECT * FROM secret")
@@ -179,11 +179,13 @@ def test_a_server_with_no_free_place_is_alive(folder: Path) -> None:
     )
     held = []
     for _ in range(3):
-        held.append(psycopg2.connect(store.plain(server.url("postgres"))))  # noqa: PERF401
+        held.append(psycopg2.connect(**store.arguments(server.url("postgres"))))  # noqa: PERF401
 
     reason = server.why_silent()
 
     for connection in held:
+    with pytest.raises(PostgresSilent, match="too many clients already; try again"):
+        server.create_database("anything")
         connection.close()
     server.stop()
     assert reason is None
