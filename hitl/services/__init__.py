@@ -9,6 +9,7 @@ from hitl.services.errors import (
     PostgresSilent,
     ServiceFailed,
     StateFolderRefused,
+    WrongEnvironment,
 )
 from hitl.services.postgres import PostgresServer
 from hitl.services.stack import Stack
@@ -18,11 +19,12 @@ __all__ = [
     "Endpoints",
     "Finding",
     "InstallFailed",
-    "PostgresServer",
     "NoDatabaseURL",
-    "ServiceFailed",
+    "PostgresServer",
     "PostgresSilent",
+    "ServiceFailed",
     "ServiceStatus",
     "Stack",
     "StateFolderRefused",
+    "WrongEnvironment",
 ]

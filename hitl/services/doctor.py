@@ -105,13 +105,15 @@ def label_studio_venv(state: StateFolder, given: Path | None) -> Finding:
     venv = installation.venv_of(state, given)
     python = installation.python_of(venv)
     if installation.package_of(venv) is None:
-        if given is not None:
-            mend = "install label_studio.lock there, or unset HITL_LABEL_STUDIO_VENV"
-            return Finding("fail", f"no Label Studio in {venv}", mend)
         return Finding("warn", "Label Studio is not installed yet", "`hitl up` does it (minutes)")
     if not os.access(python, os.X_OK):
+    if given is not None:
+        if (fault := installation.why_unfit(venv)) is None:
+            return Finding("ok", f"Label Studio is installed in {venv}")
+        mend = "install label_studio.lock there, or unset HITL_LABEL_STUDIO_VENV"
+        return Finding("fail", f"{venv} {fault}", mend)
         return Finding("fail", f"{python} cannot be run", f"delete {venv}, then `hitl up`")
-    if given is None and not installation.is_installed(venv):
+    if not installation.is_installed(venv):
         what = "Label Studio's install was cut off, or is of another version"
         return Finding("warn", what, "`hitl up` completes it")
     return Finding("ok", f"Label Studio is installed in {venv}")

@@ -82,3 +82,14 @@ class InstallFailed(Unavailable):
             "instead, set HITL_LABEL_STUDIO_VENV to its folder"
         )
         self.log = log
+
+
+class WrongEnvironment(Refused):
+    """HITL_LABEL_STUDIO_VENV names an environment that cannot serve."""
+
+    def __init__(self, venv: Path, what: str) -> None:
+        super().__init__(
+            f"HITL_LABEL_STUDIO_VENV {venv}: {what}; install hitl/services/label_studio.lock "
+            "there, or unset the variable and `hitl up` makes an environment of its own"
+        )
+        self.venv = venv
