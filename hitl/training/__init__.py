@@ -5,6 +5,7 @@ from hitl.training.calibration import CalibratedBy
 from hitl.training.errors import BadBundle, BadExample, BadRecipe, NothingToLearn
 from hitl.training.fit import fit
 from hitl.training.model import Model, TextModel, load, probabilities_for
+from hitl.training.prior import Prior, learn_prior
 from hitl.training.recipe import FeatureRecipe, TrainingRecipe
 
 __all__ = [
@@ -16,9 +17,11 @@ __all__ = [
     "FeatureRecipe",
     "Model",
     "NothingToLearn",
+    "Prior",
     "TextModel",
     "TrainingRecipe",
     "fit",
+    "learn_prior",
     "load",
     "probabilities_for",
 ]

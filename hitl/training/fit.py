@@ -8,31 +8,33 @@ import platform
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from operator import itemgetter
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import scipy
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hitl.records import Example
 from hitl.training.bundle import Bundle
-from hitl.training.calibration import Calibration, Float64, calibrate
 from hitl.training.embedding import learn_embedding
 from hitl.training.errors import BadExample, NothingToLearn
 from hitl.training.features import FEATURE_VERSION, learn_vocabulary
-from hitl.training.heads import Head, assign_folds, fit_heads
+from hitl.training.heads import assign_folds, fit_heads
 from hitl.training.measure import average_precision, log_loss
+from hitl.training.mixing import Mixed, mix
 from hitl.training.model import TextModel
+from hitl.training.prior import Prior
 from hitl.training.recipe import TrainingRecipe
 
 
-def fit(examples: Sequence[Example], recipe: TrainingRecipe, *, seed: int) -> Bundle:
+def fit(
+    examples: Sequence[Example], recipe: TrainingRecipe, *, seed: int, prior: Prior | None = None
+) -> Bundle:
     """Train on every example given; the same examples (in any order), recipe and seed, same bytes.
 
+    With a `prior` its vocabulary serves, and its head is weighed in where unseen labels say so.
     Labels of categories that the recipe does not name are passed over; a category without a label
     on an example is unknown there and weighs nothing. An example without any label still teaches
     which n-grams there are, and the embedding. Nothing here looks at `split`.
@@ -48,19 +50,23 @@ def fit(examples: Sequence[Example], recipe: TrainingRecipe, *, seed: int) -> Bu
     if not len(asked):
         raise NothingToLearn(examples=len(examples), categories=len(recipe.categories))
     with _torch_threads(recipe.threads):
-        vocabulary, rows = learn_vocabulary([e.text for e in examples], recipe.features)
+        texts = [e.text for e in examples]
+        if prior is None:
+            vocabulary, rows = learn_vocabulary(texts, recipe.features)
+        else:
+            vocabulary, rows = prior.vocabulary, prior.vocabulary.rows(texts)
         targets, weights, asked_rows = targets[asked], weights[asked], rows[asked]
         groups = [examples[row].group_id for row in asked]
         folds = assign_folds(groups, folds=recipe.folds, seed=seed)
         heads = fit_heads(asked_rows, targets, weights, folds, recipe)
         embedding = learn_embedding(
-            rows,
+            rows if prior is None else prior.rows,
             dimensions=recipe.embedding_dimensions,
             buckets=recipe.embedding_buckets,
             rows=recipe.embedding_rows,
             rng=np.random.default_rng(seed),
         )
-    mixed = _mix(heads, asked_rows, targets.astype(float), weights.astype(float), recipe)
+    mixed = mix(heads, asked_rows, targets.astype(float), weights.astype(float), recipe, prior)
     return Bundle(
         tensors={
             "buckets": vocabulary.buckets.astype(np.int32),
@@ -83,6 +89,9 @@ def fit(examples: Sequence[Example], recipe: TrainingRecipe, *, seed: int) -> Bu
             "examples": len(examples),
             "examples_sha256": _fingerprint(examples),
             "ratio_share": mixed.ratio_share,
+            "prior": None
+            if prior is None
+            else {"items": prior.rows.shape[0], "sha256": prior.sha256},
             "metrics": _metrics(recipe.categories, mixed, targets, weights),
         },
     )
@@ -108,60 +117,9 @@ def _cells(
     return targets, weights
 
 
-@dataclass(frozen=True, slots=True)
-class _Mixed:
-    """Both heads as one, and how it scores the rows its fold twins never saw."""
-
-    weights: NDArray[np.float32]
-    intercepts: NDArray[np.float32]
-    unseen_logits: Float64
-    calibration: Calibration
-    ratio_share: float
-
-
-def _mix(
-    heads: tuple[Head, Head],
-    rows: sparse.csr_matrix,
-    targets: Float64,
-    weights: Float64,
-    recipe: TrainingRecipe,
-) -> _Mixed:
-    """The share of the ratio head with the least log loss on unseen rows, calibrated."""
-    unseen = [head.unseen_logits for head in heads]
-    spreads = np.stack([_spread(head, z, rows) for head, z in zip(heads, unseen, strict=True)])
-
-    def weigh(share: float) -> tuple[float, float, Float64, Float64, Calibration]:
-        # Standardised logits are averaged; scaled back, the mean is again a log-odds.
-        k = np.array([[1.0 - share], [share]]) / spreads
-        k /= k.sum(axis=0)
-        logits = k[0] * unseen[0] + k[1] * unseen[1]
-        calibration = calibrate(logits, targets, weights, pooled_below=recipe.pooled_below)
-        known = np.isfinite(logits) & (weights > 0)
-        p = calibration.probabilities(logits)[known]
-        return log_loss(p, targets[known], weights[known]), share, k, logits, calibration
-
-    _, share, k, logits, calibration = min(map(weigh, recipe.ratio_shares), key=itemgetter(0))
-    k = k.astype(np.float32)
-    return _Mixed(
-        k[0] * heads[0].weights + k[1] * heads[1].weights,
-        k[0] * heads[0].intercepts + k[1] * heads[1].intercepts,
-        logits,
-        calibration,
-        share,
-    )
-
-
-def _spread(head: Head, unseen: Float64, rows: sparse.csr_matrix) -> Float64:
-    """The standard deviation of each category's logits; 1 for a constant one."""
-    held = np.isfinite(unseen).any(axis=0)
-    own = np.std(rows @ head.weights, axis=0)
-    spread = np.where(held, np.nanstd(np.where(held, unseen, 0.0), axis=0), own)
-    return np.where(spread > 1e-6, spread, 1.0)
-
-
 def _metrics(
     categories: Sequence[str],
-    mixed: _Mixed,
+    mixed: Mixed,
     targets: NDArray[np.float32],
     weights: NDArray[np.float32],
 ) -> dict[str, Any]:
@@ -178,6 +136,7 @@ def _metrics(
             "positives": positives,
             "constant": not 0 < positives < int(known.sum()),
             "calibrated_by": mixed.calibration.by[j].value,
+            "prior_share": mixed.prior_shares[j],
             "unseen": len(y),
             "unseen_positives": int(y.sum()),
             "unseen_average_precision": round(average_precision(p, y, s), 6) if both else None,

@@ -47,7 +47,8 @@ class TrainingRecipe:
 
     `categories`: the order of C in every result. `plain_c` and `ratio_c`: inverse penalty of the
     two heads, as in `c * sum(loss) + |w|^2 / 2`. `ratio_shares`: the shares of the ratio head
-    that are weighed against each other on unseen rows. `folds`: of which as many are held out in
+    that are weighed against each other on unseen rows; `prior_*` the same of what an earlier model
+    decided, category by category. `folds`: of which as many are held out in
     turn as give `unseen_rows` rows to calibrate on. `pooled_below`: fewer unseen positives or
     negatives than this, and a category shares its calibration. `tolerance`: where the solver
     stops, as a share of the first gradient; `fold_tolerance` the same for the held-out twins.
@@ -59,6 +60,9 @@ class TrainingRecipe:
     plain_c: float = 3.0
     ratio_c: float = 1.0
     ratio_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
+    prior_c: float = 1.0
+    prior_tolerance: float = 1e-2
+    prior_shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
     folds: int = 5
     unseen_rows: int = 3_000
     pooled_below: int = 30
@@ -74,8 +78,12 @@ class TrainingRecipe:
         if not self.categories or len(set(self.categories)) < len(self.categories):
             raise BadRecipe("categories", self.categories, "one or more, none twice")
         least = {"folds": 2, "unseen_rows": 1, "pooled_below": 1, "max_steps": 1, "threads": 1}
-        positive = ("plain_c", "ratio_c", "tolerance", "fold_tolerance")
+        positive = (
+            "plain_c", "ratio_c", "prior_c", "tolerance", "fold_tolerance", "prior_tolerance",
+        )  # fmt: skip
         sizes = ("embedding_dimensions", "embedding_buckets", "embedding_rows")
         _at_least(self, least | dict.fromkeys(positive, 1e-9) | dict.fromkeys(sizes, 1))
-        if not self.ratio_shares or not all(0 <= share <= 1 for share in self.ratio_shares):
-            raise BadRecipe("ratio_shares", self.ratio_shares, "one or more numbers from 0 to 1")
+        for name in ("ratio_shares", "prior_shares"):
+            shares = getattr(self, name)
+            if not shares or not all(0 <= share <= 1 for share in shares):
+                raise BadRecipe(name, shares, "one or more numbers from 0 to 1")
