@@ -125,22 +125,27 @@ class CollectRecipe(_Strict):
 
 
 class TrainingRecipe(_Strict):
-    """What goes into the text model's training; passed on as plain values."""
+    """What goes into the text model's training; passed on as plain values.
+
+    `prior_items`: of how many items the decisions of earlier models are learned from, as one more
+    head that is weighed against the labels; 0 learns from labels alone.
+    """
 
     seed: int = 20260101
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     embedding_dimensions: Annotated[int, Field(ge=2, le=1024)] = 256
+    prior_items: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
     min_labels: Annotated[int, Field(ge=1)] = 100
     retrain_after_labels: Annotated[int, Field(ge=1)] = 200
 
 
 class GateRecipe(_Strict):
-    """When a challenger may replace the champion."""
+    """When a challenger may replace the champion (docs/gate.md)."""
 
     margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
     min_test_items: Annotated[int, Field(ge=1)] = 40
-    min_category_positives: Annotated[int, Field(ge=1)] = 10
+    min_category_positives: Annotated[int, Field(ge=5)] = 50
     max_nll_increase: Annotated[float, Field(ge=0.0)] = 0.02
     confidence: Annotated[float, Field(gt=0.5, lt=1.0)] = 0.95
     resamples: Annotated[int, Field(ge=100, le=20_000)] = 1000

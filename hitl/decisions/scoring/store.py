@@ -1,13 +1,14 @@
-"""Items that a champion should decide on: what may still be asked, and what measures."""
+"""Items that a champion should decide on, and what others decided before it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from hitl.records import ItemId, PolicyId
+from hitl.records import ItemId, ModelVersion, PolicyId
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +54,62 @@ def read_scorable(
         {"policy_id": policy_id, "after": after, "limit": limit},
     )
     return [ScorableItem(ItemId(row.item_id), row.text, row.ingested_at) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedItem:
+    """The beginning of an item's text, and what the newest decision on it said."""
+
+    item_id: ItemId
+    text: str
+    group_id: str
+    probabilities: Mapping[str, float]
+
+
+# In the order of a hash: a part of the items that does not depend on when they came.
+_DECIDED = """
+    WITH chosen AS (
+        SELECT i.item_id, left(i.text, :max_characters) AS text,
+               coalesce(i.group_id, i.content_hash) AS group_id
+        FROM items i
+        WHERE i.text IS NOT NULL AND EXISTS (
+            SELECT 1 FROM decisions d WHERE d.item_id = i.item_id AND d.decision_id <= :upto
+            AND d.model_version <> ALL(CAST(:other_than AS text[])))
+        ORDER BY hashtextextended(i.item_id, 0), i.item_id LIMIT :limit
+    )
+    SELECT c.item_id, c.text, c.group_id, newest.probabilities FROM chosen c JOIN LATERAL (
+        SELECT probabilities FROM decisions d
+        WHERE d.item_id = c.item_id AND d.decision_id <= :upto
+          AND d.model_version <> ALL(CAST(:other_than AS text[]))
+        ORDER BY d.decided_at DESC, d.decision_id DESC LIMIT 1
+    ) newest ON true
+"""
+
+
+def newest_decision_id(tx: Connection) -> int:
+    """The bound to read decisions up to, 0 if there are none."""
+    return int(tx.execute(text("SELECT coalesce(max(decision_id), 0) FROM decisions")).scalar_one())
+
+
+def read_decided(
+    tx: Connection,
+    *,
+    other_than: Sequence[ModelVersion],
+    upto_decision_id: int,
+    limit: int,
+    max_characters: int,
+) -> list[DecidedItem]:
+    """At most `limit` items with content that a model other than these decided on, by item id."""
+    rows = tx.execute(
+        text(_DECIDED),
+        {
+            "other_than": list(other_than),
+            "upto": upto_decision_id,
+            "limit": limit,
+            "max_characters": max_characters,
+        },
+    ).all()
+    found = [
+        DecidedItem(ItemId(row.item_id), row.text, row.group_id, row.probabilities) for row in rows
+    ]
+    return sorted(found, key=lambda one: one.item_id)
