@@ -8,9 +8,15 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import sql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from hitl.services.errors import NoDatabaseURL, PostgresSilent
 
 # A server with no free place for us is still a living server.
 _FULL = ("too many clients", "remaining connection slots", "too many connections")
+# What `_open` itself tells libpq, whatever the URL asks for.
+_OURS = frozenset({"connect_timeout", "options", "application_name"})
 
 
 def answers(url: str, *, timeout_seconds: int = 2) -> bool:
@@ -23,10 +29,10 @@ def why_silent(url: str, *, timeout_seconds: int = 2) -> str | None:
     try:
         with _open(url, timeout_seconds=timeout_seconds) as cursor:
             cursor.execute("SELECT 1")
-    except psycopg2.Error as cause:
-        said = str(cause).strip().splitlines()
-        reason = said[0] if said else type(cause).__name__
-        return None if any(part in reason for part in _FULL) else reason
+    except PostgresSilent as silent:
+        return None if any(part in silent.reason for part in _FULL) else silent.reason
+    except NoDatabaseURL as refused:
+        return refused.why
     return None
 
 
@@ -87,21 +93,45 @@ def sessions(url: str, *, database: str) -> int:
 
 @contextmanager
 def _open(url: str, *, timeout_seconds: int = 5) -> Iterator[Any]:
-    connection = psycopg2.connect(
-        plain(url),
-        connect_timeout=timeout_seconds,
-        options="-c statement_timeout=30000",
-        application_name="hitl services",
-    )
     try:
-        connection.autocommit = True  # CREATE DATABASE refuses a transaction
-        with connection.cursor() as cursor:
-            yield cursor
-    finally:
-        connection.close()
+        connection = psycopg2.connect(
+            **arguments(url),
+            connect_timeout=timeout_seconds,
+            options="-c statement_timeout=30000",
+            application_name="hitl services",
+        )
+def arguments(url: str) -> dict[str, Any]:
+    """A database URL as libpq's keywords. Given the URL whole, libpq quotes it when it objects.
+        try:
+            connection.autocommit = True  # CREATE DATABASE refuses a transaction
+            with connection.cursor() as cursor:
+                yield cursor
+        finally:
+            connection.close()
+    except psycopg2.Error as cause:
+        said = str(cause).strip().splitlines()
+        raise PostgresSilent(said[0] if said else type(cause).__name__) from cause
 
 
-def plain(url: str) -> str:
-    """A SQLAlchemy URL as libpq reads it."""
-    scheme, _, rest = url.partition("://")
-    return f"{scheme.partition('+')[0]}://{rest}"
+
+    Raises:
+        NoDatabaseURL: it is not one; the message does not show it.
+    """
+    try:
+        parsed = make_url(url)
+        port = parsed.port
+    except (ArgumentError, ValueError):
+        raise NoDatabaseURL from None
+    # An @ in the host is the rest of a password that was not percent-encoded.
+    if parsed.get_backend_name() != "postgresql" or "@" in (parsed.host or ""):
+        raise NoDatabaseURL
+    told = {
+        "host": parsed.host,
+        "port": port,
+        "user": parsed.username,
+        "password": parsed.password,
+        "dbname": parsed.database,
+    }
+    asked = {name: value for name, value in parsed.query.items() if isinstance(value, str)}
+    asked = {name: value for name, value in asked.items() if name not in _OURS}
+    return asked | {name: value for name, value in told.items() if value is not None}
