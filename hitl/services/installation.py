@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from importlib import resources
 from pathlib import Path
 
 from hitl.services import processes
-from hitl.services.errors import InstallFailed
+from hitl.services.errors import InstallFailed, WrongEnvironment
 from hitl.services.state import StateFolder
 
 Progress = Callable[[str], None]
@@ -43,6 +44,25 @@ def package_of(venv: Path) -> Path | None:
     return next(iter(sorted(venv.glob("lib/python3*/site-packages/label_studio/server.py"))), None)
 
 
+def wanted_version() -> str:
+    """The Label Studio that the pins name; what runs inside it uses private names of that one."""
+    lines = lock_file().read_text(encoding="utf-8").splitlines()
+    return next(line for line in lines if line.startswith("label-studio==")).partition("==")[2]
+
+
+def why_unfit(venv: Path) -> str | None:
+    """None if this environment, which somebody else made, can serve; else the reason."""
+    package = package_of(venv)
+    if package is None or not os.access(python_of(venv), os.X_OK):
+        return "holds no label_studio"
+    found = [one.name for one in package.parent.parent.glob("label_studio-*.dist-info")]
+    versions = [name.removeprefix("label_studio-").removesuffix(".dist-info") for name in found]
+    if versions != [wanted_version()]:
+        shown = " and ".join(versions) or "of no known version"
+        return f"holds Label Studio {shown}, this needs {wanted_version()}"
+    return None
+
+
 def is_installed(venv: Path) -> bool:
     """Whether an install of this very lock came to its end here."""
     with contextlib.suppress(OSError):
@@ -67,22 +87,31 @@ def ensure_installed(
     there. The ready mark is written last.
 
     Raises:
-        InstallFailed: the given folder holds no Label Studio, or pip failed.
+        WrongEnvironment: the given folder holds no Label Studio, or another version.
+        InstallFailed: the environment could not be made, or pip failed.
     """
     venv = venv_of(state, given)
     log = state.log("label-studio-install")
     if given is not None:
-        if package_of(venv) is None or not os.access(python_of(venv), os.X_OK):
-            raise InstallFailed(f"{venv} (HITL_LABEL_STUDIO_VENV) holds no label_studio", log=log)
+        # Before its newer or older migrations have touched the database.
+        if (fault := why_unfit(venv)) is not None:
+            raise WrongEnvironment(venv, fault)
         return venv
     if is_installed(venv):
         return venv
     state.folder("label-studio")
     # A cut-off parent may have left its pip at work in this folder.
     processes.kill(processes.marked(f"{state.id}:label-studio-install"))
-    if not python_of(venv).exists():
+    # Its python appears before its pip: a cut in between leaves one that can install nothing.
+    if not (venv / "bin" / "pip").exists():
+        if importlib.util.find_spec("ensurepip") is None:
+            what = (
+                f"{sys.executable} cannot make virtual environments, as it has no ensurepip; "
+                "install it (on Debian and Ubuntu: apt install python3-venv)"
+            )
+            raise InstallFailed(what, log=log)
         progress("label-studio: making its virtual environment")
-        _run(state, [sys.executable, "-m", "venv", str(venv)], what="venv failed")
+        _run(state, [sys.executable, "-m", "venv", "--clear", str(venv)], what="venv failed")
     pins = sum(1 for line in lock_file().read_text().splitlines() if "==" in line)
     command = [
         str(python_of(venv)), "-m", "pip", "install", "--disable-pip-version-check",
