@@ -13,8 +13,9 @@ from typing import Literal
 import psutil  # type: ignore[import-untyped]
 
 from hitl.services import installation, postgres_user, processes
+from hitl.services.ports import is_free
 from hitl.services.processes import ProcessRecord
-from hitl.services.state import StateFolder, is_free
+from hitl.services.state import StateFolder
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -104,9 +105,6 @@ def folder(state: StateFolder) -> list[Finding]:
 def label_studio_venv(state: StateFolder, given: Path | None) -> Finding:
     venv = installation.venv_of(state, given)
     python = installation.python_of(venv)
-    if installation.package_of(venv) is None:
-        return Finding("warn", "Label Studio is not installed yet", "`hitl up` does it (minutes)")
-    if not os.access(python, os.X_OK):
     if given is not None:
         if (fault := installation.why_unfit(venv)) is None:
             return Finding("ok", f"Label Studio is installed in {venv}")
@@ -117,6 +115,9 @@ def label_studio_venv(state: StateFolder, given: Path | None) -> Finding:
         what = "Label Studio's install was cut off, or is of another version"
         return Finding("warn", what, "`hitl up` completes it")
     return Finding("ok", f"Label Studio is installed in {venv}")
+    if installation.package_of(venv) is None:
+        return Finding("warn", "Label Studio is not installed yet", "`hitl up` does it (minutes)")
+    if not os.access(python, os.X_OK):
 
 
 def servers(
@@ -157,17 +158,29 @@ def leftovers(state: StateFolder, *, running: Set[str]) -> list[Finding]:
         pids = ", ".join(str(process.pid) for process in strays)
         found.append(Finding("warn", f"left over from an earlier start: {pids}", "`hitl down`"))
     if os.geteuid() == 0:
-        for root in postgres_user.orphans():
-            mend = f"if you do not miss it: rm -rf {root} {root}.state"
-            found.append(Finding("warn", f"{root} holds a database no state folder owns", mend))
+        found += [_orphan(one) for one in postgres_user.orphans(besides=state.marker)]
     return found
+    ours = {process.pid for process in processes.marked(state.marker)}
+    started = {process.pid for process in processes.started_for(state.path)}
+    if earlier := sorted(started - ours):
+        pids = " ".join(str(pid) for pid in earlier)
+        what = f"servers of a state folder that was here before still run: {pids}"
+        mend = f"if it was not moved: kill {pids}" if state.marker else "`hitl down`"
+        found.append(Finding("warn", what, mend))
 
 
 def _died(state: StateFolder, name: str) -> bool:
     """Whether a server of ours ended without `down`."""
     if name == "postgres":
-        root = Path(state.note("postgres").get("root", state.path / "postgres"))
-        return (root / "data" / "postmaster.pid").exists()
+        return (postgres_user.known_root(state) / "data" / "postmaster.pid").exists()
+def _orphan(one: postgres_user.Orphan) -> Finding:
+    what = f"{one.root} holds the database of a state folder that is no longer at {one.state}"
+    if one.is_running:
+        return Finding("warn", what, "it runs: if the folder moved, `hitl up` there tells us where")
+    mend = f"if it moved, `hitl up` there; if you deleted it: rm -rf {one.root} {one.root}.state"
+    return Finding("warn", what, mend)
+
+
     return ProcessRecord.from_note(state.note(f"{name}.process")) is not None
 
 

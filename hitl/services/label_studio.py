@@ -91,6 +91,7 @@ def bootstrap(
             mark=mark,
             env=environment(state, postgres_port=postgres.port, own=os.environ),
             cwd=data,
+            home=state.path,
             output=output,
         )
     finally:

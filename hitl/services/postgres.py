@@ -107,14 +107,22 @@ class PostgresServer:
     def remove(self) -> None:
         """End it and delete its cluster, wherever that lies."""
         self.stop()
-        remove_root(self._place.root)
+        self.remove_data(self._state.path)
 
     @classmethod
-    def remove_data(cls, folder: Path) -> None:
-        """Delete the cluster of this folder, which must be stopped."""
-        where = cluster.known_place(StateFolder(folder))
+    def remove_data(cls, folder: Path) -> Path | None:
+        """Delete the cluster of this folder, which must be stopped. Where it lay; None: none was.
+
+        Raises:
+            StateFolderRefused: it is in use, or cannot be deleted.
+        """
+        state = StateFolder(folder)
+        where = cluster.known_place(state)
         if where is not None:
             remove_root(where.root)
+        for note in ("postgres", "copied"):
+            state.drop_note(note)
+        return None if where is None else where.root
 
     @classmethod
     def _adopt(

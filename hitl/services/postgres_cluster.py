@@ -18,6 +18,7 @@ from hitl.services.errors import ServiceFailed, StateFolderRefused
 from hitl.services.postgres_user import (
     MAJOR,
     Place,
+    known_root,
     note_of,
     shipped_binaries,
     socket_folder,
@@ -50,6 +51,7 @@ def spawn(
             mark=f"{state.id}:{NAME}",
             env=_environment(),
             cwd=where.root,
+            home=state.path,
             output=output,
             run_as=where.run_as,
         )
@@ -126,7 +128,7 @@ def stop(where: Place, *, grace_seconds: float = 30) -> None:
 
 def known_place(state: StateFolder) -> Place | None:
     """Where the cluster is, if there is one; makes nothing."""
-    root = Path(state.note("postgres").get("root", state.path / "postgres"))
+    root = known_root(state)
     if not root.exists():
         return None
     return Place(root, shipped_binaries(), None, note_of(state))

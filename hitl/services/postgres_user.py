@@ -36,6 +36,15 @@ class Place:
         return self.root / "data"
 
 
+@dataclass(frozen=True)
+class Orphan:
+    """A cluster outside whose state folder is not where it was."""
+
+    root: Path
+    state: Path
+    is_running: bool
+
+
 def shipped_binaries() -> Path:
     """The programs that came with the wheel."""
     # Looked up, not imported: the import takes a second and warns about folders we do not use.
@@ -52,36 +61,51 @@ def place(state: StateFolder, *, outside: Path = OUTSIDE) -> Place:
 
     An ordinary user's cluster lies in the state folder. Root's does too if the user that Postgres
     runs as can get there; if not (a folder in root's own home, say), it lies in `outside`, a folder
-    of that user, and the note says so. The answer is remembered.
+    of that user, and the note says so. Only a place outside is remembered: the other moves along.
 
     Raises:
-        StateFolderRefused: root may not write `outside`, or another user made this cluster.
+        StateFolderRefused: root may not write `outside`, another user made this cluster, or the
+            folder was moved to where Postgres's user cannot follow.
     """
-    inside = state.path / "postgres"
     if os.geteuid() != 0:
-        if "root" in state.note("postgres"):
+        if state.note("postgres"):
             raise StateFolderRefused(state.path, "was set up by root; run as root, or use another")
-        inside.mkdir(mode=0o700, exist_ok=True)
-        return Place(inside, shipped_binaries(), None)
+        root = known_root(state)
+        root.mkdir(mode=0o700, exist_ok=True)
+        return Place(root, shipped_binaries(), None)
     run_as = lent_user()
     binaries = reachable_binaries(run_as, outside=outside)
-    root = state.note("postgres").get("root")
-    if root is None:
-        root = str(_root_for(state, inside, run_as, outside=outside))
-        state.write_note("postgres", {"root": root, "user": run_as.name})
-    _own(Path(root), run_as)
-    return Place(Path(root), binaries, run_as, note_of(state))
+    root = known_root(state)
+    if root.parent == state.path:
+        root = _root_for(state, root, run_as, outside=outside)
+        lies_outside = {} if root.parent == state.path else {"root": str(root)}
+        state.write_note("postgres", {"user": run_as.name, **lies_outside})
+    if root.parent != state.path:
+        # Written each time: it says whose the cluster is, and the state folder may have moved.
+        _owner_note(root).write_text(str(state.path), encoding="utf-8")
+    _own(root, run_as)
+    return Place(root, binaries, run_as, note_of(state))
+
+
+def known_root(state: StateFolder) -> Path:
+    """The folder of this state folder's cluster, made or not; never writes."""
+    outside = Path(state.note("postgres").get("root", ""))
+    # Outside, a cluster is called by the id. A place called otherwise is another folder's.
+    if outside.name == state.marker != "" and outside.is_dir():
+        return outside
+    return state.path / "postgres"
 
 
 def note_of(state: StateFolder) -> str:
     """What an operator should know about where the cluster lies; empty for an ordinary user."""
-    known = state.note("postgres")
-    if not known:
-        return ""
-    note = f"runs as {known['user']}"
-    if Path(known["root"]).parent != state.path:
-        note += f"; data in {known['root']}, as that user cannot reach the state folder"
-    return note
+    notes = []
+    if known := state.note("postgres"):
+        notes.append(f"runs as {known['user']}")
+        if (root := known_root(state)).parent != state.path:
+            notes.append(f"data in {root}, as that user cannot reach the state folder")
+    if original := state.note("copied").get("from"):
+        notes.append(f"began empty: the database of {original} was not copied along")
+    return "; ".join(notes)
 
 
 def lent_user() -> RunAs:
@@ -159,33 +183,42 @@ def fits_socket(folder: Path, port: int) -> bool:
     return len(path) <= _SOCKET_PATH_BYTES and not any(sign in path for sign in b",\"'")
 
 
-def orphans(outside: Path = OUTSIDE) -> list[Path]:
-    """Clusters in `outside` whose state folder is gone."""
+def orphans(*, outside: Path = OUTSIDE, besides: str = "") -> list[Orphan]:
+    """Clusters in `outside` that their state folder no longer knows, where it was last seen.
+
+    It may have moved since: only a person can tell. `besides` is the id of one that is known.
+    """
     found = []
     for root in _clusters(outside):
-        state = Path((root.parent / f"{root.name}.state").read_text(encoding="utf-8"))
-        if StateFolder(state).marker != root.name:
-            found.append(root)
+        try:
+            state = StateFolder(Path(_owner_note(root).read_text(encoding="utf-8")))
+            is_known = root.name in (besides, state.marker)
+        except (OSError, StateFolderRefused):  # whatever it is, it is not known to be gone
+            continue
+        if not is_known:
+            found.append(Orphan(root, state.path, bool(working_in(root / "data", name="postgres"))))
     return found
 
 
-def sweep(outside: Path = OUTSIDE) -> None:
-    """Delete orphans whose state folder was a temporary one: a test's, mostly.
-
-    Anybody else's data stays until they remove it; `hitl doctor` names it.
-    """
-    temporary = os.path.realpath(tempfile.gettempdir()) + os.sep
-    for root in orphans(outside):
-        note = root.parent / f"{root.name}.state"
-        if os.path.realpath(note.read_text(encoding="utf-8")).startswith(temporary):
-            remove_root(root)
-
-
 def remove_root(root: Path) -> None:
-    """Delete a cluster that no server uses."""
-    if not working_in(root / "data", name="postgres"):
-        shutil.rmtree(root, ignore_errors=True)
-        (root.parent / f"{root.name}.state").unlink(missing_ok=True)
+    """Delete a cluster that no server uses.
+
+    Raises:
+        StateFolderRefused: a server uses it, or the disk says no.
+    """
+    if users := working_in(root / "data", name="postgres"):
+        pids = ", ".join(str(process.pid) for process in users)
+        raise StateFolderRefused(root, f"is still in use by process {pids}; nothing was deleted")
+    try:
+        shutil.rmtree(root)
+    except FileNotFoundError:
+        pass
+    except OSError as cause:
+        what = (
+            f"could not be deleted whole ({cause.strerror}: {cause.filename}); delete it yourself"
+        )
+        raise StateFolderRefused(root, what) from cause
+    _owner_note(root).unlink(missing_ok=True)
 
 
 def _root_for(state: StateFolder, inside: Path, run_as: RunAs, *, outside: Path) -> Path:
@@ -197,13 +230,23 @@ def _root_for(state: StateFolder, inside: Path, run_as: RunAs, *, outside: Path)
     _own(inside, run_as)
     if _may(run_as, Path("/bin/sh"), "-c", 'cd "$1" && : >.probe && rm .probe', "sh", str(inside)):
         return inside
-    inside.rmdir()
+    try:
+        inside.rmdir()
+    except OSError as cause:
+        what = (
+            f"its database lies in it, where user {run_as.name}, as whom Postgres runs, cannot get "
+            "any more; move the folder back, or open the folders above it to that user (chmod o+x)"
+        )
+        raise StateFolderRefused(state.path, what) from cause
     _make_outside(outside)
-    sweep(outside)
     root = outside / state.id
-    (outside / f"{state.id}.state").write_text(str(state.path), encoding="utf-8")
     root.mkdir(mode=0o700, exist_ok=True)
     return root
+
+
+def _owner_note(root: Path) -> Path:
+    """Beside a cluster outside: the path of the state folder that it belongs to."""
+    return root.parent / f"{root.name}.state"
 
 
 def _clusters(outside: Path) -> list[Path]:

@@ -15,6 +15,8 @@ import psutil  # type: ignore[import-untyped]
 # Every server carries this in its environment, and its children inherit it. It finds what the
 # records missed: a start that was killed between the fork and the note.
 MARK = "HITL_SERVICE"
+# And the path of its state folder, by which it is found when that folder is gone.
+HOME = "HITL_STATE"
 _CLOCK_SLACK_SECONDS = 2.0
 # Kept so that a child that ends is reaped here, not left as a zombie until we end ourselves.
 _children: dict[int, subprocess.Popen[bytes]] = {}
@@ -50,6 +52,7 @@ def spawn(
     command: Sequence[str | Path],
     *,
     mark: str,
+    home: Path,
     env: Mapping[str, str],
     cwd: Path,
     output: int,
@@ -58,7 +61,7 @@ def spawn(
     """Start a process of its own session, so that a Ctrl-C at the terminal does not reach it."""
     child = subprocess.Popen(  # noqa: S603 -- our own commands, no shell
         [str(part) for part in command],
-        env={**env, MARK: mark},
+        env={**env, MARK: mark, HOME: str(home)},
         cwd=cwd,
         stdin=subprocess.DEVNULL,
         stdout=output,
@@ -108,15 +111,26 @@ def marked(mark: str) -> list[psutil.Process]:
 
     Never this process itself. An empty mark is nobody's: what this finds is often killed next.
     """
-    found: list[psutil.Process] = []
     if not mark or mark.startswith(":"):
-        return found
+        return []
+    return _servers_where(
+        lambda told: told[MARK] == mark or told[MARK].startswith(f"{mark}:"),
+    )
+
+
+def started_for(home: Path) -> list[psutil.Process]:
+    """Every living server that was started for the state folder at this path."""
+    return _servers_where(lambda told: told.get(HOME) == str(home))
+
+
+def _servers_where(claim: Callable[[Mapping[str, str]], bool]) -> list[psutil.Process]:
+    found = []
     for process in psutil.process_iter():
         try:
-            value = process.environ().get(MARK)
-            if value is None or process.pid == os.getpid():
+            told = process.environ()
+            if MARK not in told or process.pid == os.getpid():
                 continue
-            if (value == mark or value.startswith(f"{mark}:")) and _lives(process):
+            if claim(told) and _lives(process):
                 found.append(process)
         except (psutil.Error, OSError):
             continue

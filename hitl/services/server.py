@@ -14,7 +14,8 @@ import psutil  # type: ignore[import-untyped]
 from hitl.services import processes
 from hitl.services.errors import ServiceFailed
 from hitl.services.processes import ProcessRecord
-from hitl.services.state import StateFolder, is_free
+from hitl.services.state import StateFolder
+from hitl.services.ports import is_free
 
 # From our own environment a server inherits these and nothing else. A stray HOST, PORT, DEBUG,
 # USERNAME or DJANGO_* would change how Label Studio runs; a stray PREFECT_* how Prefect does.
@@ -150,7 +151,12 @@ class HttpServer:
         output = self._state.open_log(self.name)
         try:
             record = processes.spawn(
-                launch.command, mark=self.mark, env=launch.env, cwd=launch.cwd, output=output
+                launch.command,
+                mark=self.mark,
+                home=self._state.path,
+                env=launch.env,
+                cwd=launch.cwd,
+                output=output,
             )
         finally:
             os.close(output)

@@ -83,11 +83,21 @@ class Stack:
             progress("all servers answer")
         return self.endpoints()
 
-    def down(self, progress: Progress = lambda _: None) -> None:
-        """Stop all that was started here; leaves no process, keeps all data. Safe to repeat."""
+    def down(self, progress: Progress = lambda _: None) -> bool:
+        """Stop all that was started here; leaves no process, keeps all data. Safe to repeat.
+
+        Whether anything ran. Servers whose state folder was deleted under them are found, too.
+
+        Raises:
+            StateFolderRefused: the folder is another user's.
+        """
         if not self.state.path.is_dir() or not self.state.marker:
-            return
+            strays = processes.started_for(self.state.path)
+            processes.end(strays, grace_seconds=15)
+            return bool(strays)
+        self.state.check_owner()
         with self.state.locked("stack", on_wait=progress):
+            ran = bool(processes.marked(self.state.id))
             progress("stopping Label Studio and Prefect")
             self._label_studio.ask_to_end()
             self._prefect.ask_to_end()
@@ -95,9 +105,11 @@ class Stack:
             self._prefect.stop()
             progress("stopping Postgres")
             if (postgres := PostgresServer.running(self.state.path)) is not None:
+                ran = True
                 postgres.stop()
             processes.kill(processes.marked(self.state.id))
             log.info("servers_stopped", state=str(self.state.path))
+        return ran
 
     def endpoints(self) -> Endpoints:
         """The addresses of what is given and of what runs. Starts nothing, waits for nothing."""
@@ -160,13 +172,13 @@ class Stack:
             external=given,
         )
 
-    def remove(self) -> None:
-        """Stop everything and delete the embedded Postgres's data, wherever it lies.
+    def remove(self, progress: Progress = lambda _: None) -> Path | None:
+        """Stop everything and delete the embedded Postgres's data. Where it lay; None: none was.
 
         The rest of the state folder is the caller's to delete.
         """
-        self.down()
-        PostgresServer.remove_data(self.state.path)
+        self.down(progress)
+        return PostgresServer.remove_data(self.state.path)
 
     # -- one by one, for tests of faults and for repairs ----------------------------------------
 

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import random
+import pwd
 import secrets
-import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from hitl.services.errors import Busy, StateFolderRefused
+from hitl.services.ports import free_port, is_free
 
 LOCK_WAIT_SECONDS = 900.0
-# Below the range from which the system hands out ports by itself (32768 and up), so that a
-# stopped server's remembered port is not lost to somebody's outgoing connection.
-_PORTS = range(20_000, 30_000)
 _ROTATE_BYTES = 20_000_000
+_MADE, _SECRETS = "made.json", "secrets.json"
 
 
 class StateFolder:
@@ -31,25 +28,66 @@ class StateFolder:
         self.path = Path(os.path.abspath(path))
 
     def prepare(self) -> StateFolder:
-        """Create the folder (0700) if it is not there. Never touches one that is.
+        """Create the folder (0700) if it is not there. Never changes permissions of one that is.
+
+        A folder that was moved stays what it is. A copy of one becomes a folder of its own: it
+        takes another id and forgets the processes and the place of the database it came from.
 
         Raises:
-            StateFolderRefused: it cannot be created or written, or is not a folder.
+            StateFolderRefused: it cannot be created or written, is not a folder, or belongs to
+                another user.
         """
+        is_new = False
         try:
             if not self.path.exists():
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                self.path.mkdir(mode=0o700, exist_ok=True)
-                self._write("made.json", {"mode": "0700"})
+                with suppress(FileExistsError):  # another process was quicker
+                    self.path.mkdir(mode=0o700)
+                    is_new = True
+            self.check_owner()
+            self._settle(is_new=is_new)
             self.folder("logs")
         except (NotADirectoryError, FileExistsError) as cause:
-            raise StateFolderRefused(
-                self.path, "is in the way of a file; choose another"
-            ) from cause
+            what = "there is a file in its place; choose another with HITL_STATE"
+            raise StateFolderRefused(self.path, what) from cause
         except OSError as cause:
             what = f"cannot be written ({cause.strerror}); choose another with HITL_STATE"
             raise StateFolderRefused(self.path, what) from cause
         return self
+
+    def check_owner(self) -> None:
+        """Root may write everywhere, but what it wrote here the folder's owner could not read.
+
+        Raises:
+            StateFolderRefused: another user set this folder up.
+        """
+        try:
+            owner = (self.path / _MADE).stat().st_uid
+        except FileNotFoundError:
+            return
+        if owner != os.geteuid():
+            what = (
+                f"belongs to {_name_of(owner)}; run this as them, or choose another with HITL_STATE"
+            )
+            raise StateFolderRefused(self.path, what)
+
+    @property
+    def copied_from(self) -> Path | None:
+        """Where the folder lies that this one was copied from, until `prepare` parts the two."""
+        made = self._read(_MADE)
+        if made.get("path", str(self.path)) == str(self.path):
+            return None
+        original = Path(made["path"])
+        try:
+            found = original.stat()
+            if found.st_ino != made.get("inode") or os.path.samestat(found, self.path.stat()):
+                return None  # moved, or seen through a link or a mount
+            other = json.loads((original / _SECRETS).read_text(encoding="utf-8"))
+        except PermissionError:
+            return original
+        except (OSError, ValueError):
+            return None
+        return original if other.get("state_id") == self._read(_SECRETS).get("state_id") else None
 
     def folder(self, *names: str) -> Path:
         """A folder within, made (0700) if it is missing."""
@@ -62,29 +100,29 @@ class StateFolder:
     @property
     def is_ours(self) -> bool:
         """Whether this program made the folder, and so may set its permissions."""
-        return (self.path / "made.json").exists()
+        return "mode" in self._read(_MADE)
 
     @property
     def id(self) -> str:
-        """A random name that stays with the folder when it moves."""
+        """A random name that stays with the folder when it moves; a copy gets another."""
         return self.secret("state_id", lambda: secrets.token_hex(8))
 
     @property
     def marker(self) -> str:
-        """The id if there is one yet; never writes."""
-        return str(self._read("secrets.json").get("state_id", ""))
+        """The id if there is one of our own yet; never writes."""
+        return "" if self.copied_from else str(self._read(_SECRETS).get("state_id", ""))
 
     def secret(self, name: str, make: Callable[[], str]) -> str:
         """The remembered secret, made once."""
-        known = self._read("secrets.json")
+        known = self._read(_SECRETS)
         if name not in known:
             known[name] = make()
-            self._write("secrets.json", known)
+            self._write(_SECRETS, known)
         return str(known[name])
 
     def known_secret(self, name: str) -> str | None:
         """The secret if it was made before; never writes."""
-        return self._read("secrets.json").get(name)
+        return self._read(_SECRETS).get(name)
 
     def known_port(self, name: str) -> int | None:
         """The remembered port, free or not; never writes."""
@@ -105,12 +143,18 @@ class StateFolder:
         return int(known[name])
 
     def note(self, name: str) -> dict[str, Any]:
-        """A small remembered record (`{}` if there is none)."""
+        """A small remembered record (`{}` if there is none, or a copy has it of its original)."""
+        if (name == "postgres" or name.endswith(".process")) and self.copied_from:
+            return {}
         return self._read(f"{name}.json")
 
     def write_note(self, name: str, body: dict[str, Any]) -> None:
         """Remember a small record, whole or not at all."""
         self._write(f"{name}.json", body)
+
+    def drop_note(self, name: str) -> None:
+        """Forget a small record. Safe to repeat."""
+        (self.path / f"{name}.json").unlink(missing_ok=True)
 
     def log(self, name: str) -> Path:
         """Where this server's output goes."""
@@ -173,6 +217,26 @@ class StateFolder:
         except (OSError, ValueError):
             return "another process"
 
+    def _settle(self, *, is_new: bool) -> None:
+        """Write down where this folder lies, by which a copy is told from a move later on."""
+        here = {"path": str(self.path), "inode": self.path.stat().st_ino}
+        if not is_new and here.items() <= self._read(_MADE).items():
+            return
+        with self.locked("folder"):
+            if (original := self.copied_from) is not None:
+                self._part_from(original)
+            mode = {"mode": "0700"} if is_new else {}
+            self._write(_MADE, {**self._read(_MADE), **mode, **here})
+
+    def _part_from(self, original: Path) -> None:
+        if "root" in self._read("postgres.json"):  # the database lay outside, and stays there
+            self.write_note("copied", {"from": str(original)})
+        for stale in self.path.glob("*.process.json"):
+            stale.unlink()
+        self.drop_note("postgres")
+        known = self._read(_SECRETS)
+        self._write(_SECRETS, {**known, "state_id": secrets.token_hex(8)})
+
     def _read(self, name: str) -> dict[str, Any]:
         try:
             body = json.loads((self.path / name).read_text(encoding="utf-8"))
@@ -197,27 +261,8 @@ class StateFolder:
         aside.replace(self.path / name)
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # As the servers do: a connection in TIME_WAIT does not make a port taken.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
-
-
-def free_port(*, seed: str, avoid: frozenset[int] | set[int] = frozenset()) -> int:
-    """A free port of 127.0.0.1. Each seed tries its own order, so two folders seldom collide.
-
-    Raises:
-        OSError: hundreds in a row are taken.
-    """
-    digest = hashlib.sha256(seed.encode()).digest()
-    order = random.Random(digest)  # noqa: S311 -- a spread, not a secret
-    for candidate in order.sample(_PORTS, 500):
-        if candidate not in avoid and is_free(candidate):
-            return candidate
-    raise OSError("no free port on 127.0.0.1 between 20000 and 29999")
+def _name_of(uid: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user {uid}"

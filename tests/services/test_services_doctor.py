@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hitl.services import doctor
+from hitl.services.postgres_user import Orphan
 from hitl.services.state import StateFolder
 
 GIGABYTE = 2**30
@@ -69,6 +70,37 @@ def test_looking_makes_no_folder(tmp_path: Path) -> None:
 
     assert not state.path.exists()
     assert any("not installed yet" in finding.what for finding in found)
+
+
+def test_servers_that_are_stopped_are_a_finding_too(tmp_path: Path) -> None:
+    found = doctor.examine(
+        StateFolder(tmp_path).prepare(),
+        venv=None,
+        wants_label_studio=True,
+        running=set(),
+        unhealthy={},
+        external={},
+    )
+
+    assert ["`hitl up` starts them"] == [
+        finding.mend for finding in found if finding.what == "no server runs"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("is_running", "shown"), [(True, "`hitl up` there tells us where"), (False, "rm -rf")]
+)
+def test_no_deletion_is_proposed_for_a_database_that_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_running: bool, shown: str
+) -> None:
+    one = Orphan(tmp_path / "abc", tmp_path / "state", is_running)
+    monkeypatch.setattr(doctor.postgres_user, "orphans", lambda *, besides: [one])
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+
+    found = doctor.leftovers(StateFolder(tmp_path / "none"), running=set())
+
+    assert [shown in finding.mend for finding in found] == [True]
+    assert is_running != ("rm -rf" in found[0].mend)
 
 
 def test_a_port_that_somebody_took_is_told_with_whom(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from hitl.services.state import StateFolder
 
 pytestmark = pytest.mark.postgres
 
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's clusters lie outside")
+
 QUICK = {"fsync": "off"}  # these clusters live for a minute
 
 
@@ -182,10 +184,10 @@ def test_a_server_with_no_free_place_is_alive(folder: Path) -> None:
         held.append(psycopg2.connect(**store.arguments(server.url("postgres"))))  # noqa: PERF401
 
     reason = server.why_silent()
-
-    for connection in held:
     with pytest.raises(PostgresSilent, match="too many clients already; try again"):
         server.create_database("anything")
+
+    for connection in held:
         connection.close()
     server.stop()
     assert reason is None
@@ -245,6 +247,69 @@ def test_an_initdb_that_was_cut_off_is_begun_again(tmp_path: Path) -> None:
     assert not data.with_name("data.new").exists()
     again.remove()
     assert not data.exists()
+
+
+@pytest.fixture
+def lasting() -> Iterator[Path]:
+    """A folder for a cluster of a test's own; what lies outside of it goes with it."""
+    with tempfile.TemporaryDirectory(prefix="hitl-pg-") as made:
+        yield Path(made) / "state"
+        for left in Path(made).iterdir():
+            PostgresServer.start(left, settings=QUICK).remove()
+
+
+def test_after_a_purge_it_starts_anew(lasting: Path) -> None:
+    first = PostgresServer.start(lasting, settings=QUICK)
+    query(first, "CREATE TABLE gone (word text)")
+    data = data_of(first)
+
+    first.remove()
+    was_left = data.exists()
+    again = PostgresServer.start(lasting, settings=QUICK)
+
+    assert not was_left
+    assert [None] == query(again, "SELECT to_regclass('gone')")
+
+
+def test_a_moved_folder_keeps_its_database(lasting: Path) -> None:
+    first = PostgresServer.start(lasting, settings=QUICK)
+    query(first, "CREATE TABLE kept AS SELECT 7 AS seven")
+    first.stop()
+    moved = lasting.rename(lasting.with_name("moved"))
+
+    again = PostgresServer.start(moved, settings=QUICK)
+
+    assert [7] == query(again, "SELECT seven FROM kept")
+
+
+def test_a_copied_folder_has_nothing_of_the_original_in_its_hands(lasting: Path) -> None:
+    original = PostgresServer.start(lasting, settings=QUICK)
+    query(original, "CREATE TABLE mine AS SELECT 7 AS seven")
+    copy = lasting.with_name("copy")
+    subprocess.run(["cp", "-a", str(lasting), str(copy)], check=True)
+
+    Stack(copy).down()
+    after_down = PostgresServer.running(lasting)
+    Stack(copy).remove()
+    theirs = PostgresServer.start(copy, settings=QUICK)
+
+    assert after_down is not None
+    assert [7] == query(original, "SELECT seven FROM mine")
+    assert original.pid != theirs.pid
+    assert StateFolder(lasting).id != StateFolder(copy).id
+    assert [None] == query(theirs, "SELECT to_regclass('mine')")
+
+
+@as_root
+def test_a_copy_whose_database_lay_outside_says_that_it_began_empty(lasting: Path) -> None:
+    original = PostgresServer.start(lasting, settings=QUICK)
+    copy = lasting.with_name("copy")
+    subprocess.run(["cp", "-a", str(lasting), str(copy)], check=True)
+
+    theirs = PostgresServer.start(copy, settings=QUICK)
+
+    assert f"data in {original._place.root}" in original.note  # tempfile's folders are closed
+    assert f"began empty: the database of {lasting} was not copied along" in theirs.note
 
 
 def test_the_clusters_password_is_not_left_in_a_file_of_its_own(folder: Path) -> None:

@@ -12,7 +12,14 @@ import pytest
 
 from hitl.services import postgres_user
 from hitl.services.errors import StateFolderRefused
-from hitl.services.postgres_user import fits_socket, place, shipped_binaries, socket_folder
+from hitl.services.postgres_user import (
+    Orphan,
+    fits_socket,
+    orphans,
+    place,
+    shipped_binaries,
+    socket_folder,
+)
 from hitl.services.state import StateFolder
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root lends a user to Postgres")
@@ -156,23 +163,103 @@ def test_programs_that_the_lent_user_cannot_reach_are_copied(
     assert 0o700 == stat.S_IMODE(closed.stat().st_mode)
 
 
+@pytest.fixture
+def closed(open_folder: Path) -> Path:
+    """A folder that the lent user cannot get to: what is set up in it has its cluster outside."""
+    made = open_folder / "closed"
+    made.mkdir(mode=0o700)
+    return made
+
+
+def roots(found: list[Orphan]) -> list[Path]:
+    return [one.root for one in found]
+
+
 @as_root
-def test_a_cluster_of_a_deleted_temporary_folder_is_swept_and_a_living_one_kept(
-    open_folder: Path,
+def test_a_cluster_outside_knows_its_folder_again_after_it_moved(
+    open_folder: Path, closed: Path
 ) -> None:
     outside = open_folder / "outside"
-    roots = []
-    for name in ("gone", "kept"):
-        closed = open_folder / f"closed-{name}"
-        closed.mkdir(mode=0o700)
-        roots.append(place(StateFolder(closed / "state").prepare(), outside=outside).root)
-    shutil.rmtree(open_folder / "closed-gone")
+    before = place(StateFolder(closed / "state").prepare(), outside=outside)
+    (closed / "state").rename(closed / "moved")
+    moved = StateFolder(closed / "moved").prepare()
+    seen_by_others, seen_by_itself = (
+        orphans(outside=outside),
+        orphans(outside=outside, besides=moved.marker),
+    )
 
-    orphans = postgres_user.orphans(outside)
-    postgres_user.sweep(outside)
+    after = place(moved, outside=outside)
 
-    assert [roots[0]] == orphans
-    assert [False, True] == [root.exists() for root in roots]
+    assert before.root == after.root
+    assert [before.root] == roots(seen_by_others)
+    assert [] == seen_by_itself
+    assert [] == orphans(outside=outside)
+
+
+@as_root
+def test_nothing_outside_is_ever_deleted_by_setting_up_another(
+    open_folder: Path, closed: Path
+) -> None:
+    outside = open_folder / "outside"
+    gone = place(StateFolder(closed / "gone").prepare(), outside=outside).root
+    shutil.rmtree(closed / "gone")
+
+    place(StateFolder(closed / "other").prepare(), outside=outside)
+
+    assert gone.is_dir()
+    assert [gone] == roots(orphans(outside=outside))
+
+
+@as_root
+def test_a_listed_folder_that_cannot_be_read_is_no_orphan_and_bars_nobody(
+    open_folder: Path, closed: Path
+) -> None:
+    outside = open_folder / "outside"
+    place(StateFolder(closed / "broken").prepare(), outside=outside)
+    (closed / "broken" / "secrets.json").write_text("{half")
+
+    other = place(StateFolder(closed / "other").prepare(), outside=outside)
+
+    assert other.root.is_dir()
+    assert [] == orphans(outside=outside)
+
+
+@as_root
+def test_a_cluster_outside_that_is_gone_is_made_again(open_folder: Path, closed: Path) -> None:
+    state = StateFolder(closed / "state").prepare()
+    first = place(state, outside=open_folder / "outside").root
+    shutil.rmtree(first)
+
+    again = place(state, outside=open_folder / "outside").root
+
+    assert first == again
+    assert again.is_dir()
+
+
+@as_root
+def test_a_folder_moved_to_where_its_database_cannot_be_served_says_so(
+    open_folder: Path, closed: Path
+) -> None:
+    inside = place(StateFolder(open_folder / "state").prepare(), outside=open_folder / "outside")
+    (inside.root / "data").mkdir()
+    (open_folder / "state").rename(closed / "state")
+
+    with pytest.raises(StateFolderRefused, match="move the folder back, or open the folders"):
+        place(StateFolder(closed / "state").prepare(), outside=open_folder / "outside")
+
+    assert (closed / "state" / "postgres" / "data").is_dir()
+
+
+def test_what_could_not_be_deleted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(path: Path) -> None:
+        raise OSError(16, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(shutil, "rmtree", fail)
+
+    with pytest.raises(
+        StateFolderRefused, match=r"could not be deleted whole \(Device or resource"
+    ):
+        postgres_user.remove_root(tmp_path)
 
 
 @as_root

@@ -21,6 +21,7 @@ DEAF = [
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True);"
     "time.sleep(60)",
 ]
+HOME = Path("/nowhere/state")
 PARENT = [
     sys.executable,
     "-c",
@@ -37,7 +38,7 @@ def mark() -> Iterator[str]:
 
 
 def spawn(command: list[str], mark: str, output: int = subprocess.DEVNULL) -> ProcessRecord:
-    return processes.spawn(command, mark=mark, env={}, cwd=Path("/"), output=output)
+    return processes.spawn(command, mark=mark, home=HOME, env={}, cwd=Path("/"), output=output)
 
 
 def settle(claim: object) -> bool:
@@ -90,6 +91,15 @@ def test_another_mark_that_begins_alike_is_not_found(mark: str) -> None:
     spawn(SLEEP, mark + "-too")
 
     assert [] == processes.marked(mark)
+
+
+def test_a_server_is_found_by_the_path_of_the_folder_it_was_started_for(mark: str) -> None:
+    record = spawn(SLEEP, mark)
+
+    found = [process.pid for process in processes.started_for(HOME)]
+
+    assert record.pid in found
+    assert [] == processes.started_for(HOME / "other")
 
 
 @pytest.mark.parametrize("nobodys", ["", ":", ":server"])
