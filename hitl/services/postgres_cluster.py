@@ -31,7 +31,9 @@ SUPERUSER = "hitl"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_permissions": "0700",
-    # Content must not reach a log: neither failing statements nor the rows they trip over.
+    # Content must not reach a log. An error's own words quote the value it is about, so errors
+    # stay with the client; what the server says of itself (LOG, FATAL, PANIC) is kept.
+    "log_min_messages": "log",
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
     "lc_messages": "C",
@@ -49,9 +51,9 @@ def spawn(
         return processes.spawn(
             [where.binaries / "postgres", "-D", where.data, *options],
             mark=f"{state.id}:{NAME}",
+            home=state.path,
             env=_environment(),
             cwd=where.root,
-            home=state.path,
             output=output,
             run_as=where.run_as,
         )
