@@ -84,10 +84,12 @@ def bootstrap(
     processes.kill(processes.marked(mark))
     progress(f"{NAME}: creating its tables (half a minute, only the first time)")
     data = state.folder(NAME, "data")
+    finished = state.folder(NAME) / "bootstrap.finished"
+    finished.unlink(missing_ok=True)
     output = state.open_log(name)
     try:
         record = processes.spawn(
-            [python_of(venv), _scripts() / "hitl_bootstrap.py"],
+            [python_of(venv), _scripts() / "hitl_bootstrap.py", finished, done["lock"]],
             mark=mark,
             env=environment(state, postgres_port=postgres.port, own=os.environ),
             cwd=data,
@@ -107,13 +109,9 @@ def bootstrap(
         processes.kill(processes.marked(mark))
         what = f"creating its tables took more than {timeout_seconds:.0f} s"
         raise ServiceFailed(NAME, what, log=log)
-    # Its exit status may have gone to an init we do not know; the database tells the truth.
-    if not store.has_row(
-        postgres.url(DATABASE),
-        table="authtoken_token",
-        column="key",
-        value=credentials(state).token,
-    ):
+    # Its exit status may have gone to an init we do not know; its own last line says that it came
+    # so far. A row in the database would not: the last migrations may have failed after it.
+    if not finished.exists() or finished.read_text(encoding="utf-8") != done["lock"]:
         raise ServiceFailed(NAME, "its tables could not be created", log=log)
     state.write_note(f"{NAME}.bootstrapped", done)
 

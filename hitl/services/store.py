@@ -73,17 +73,6 @@ def fingerprint(url: str, *, database: str) -> str:
         return str(row[0]) if row else ""
 
 
-def has_row(url: str, *, table: str, column: str, value: str) -> bool:
-    """Whether the table exists and has a row with this value."""
-    with _open(url) as cursor:
-        cursor.execute("SELECT to_regclass(%s)", (table,))
-        if cursor.fetchone()[0] is None:
-            return False
-        statement = sql.SQL("SELECT 1 FROM {} WHERE {} = %s LIMIT 1")
-        cursor.execute(statement.format(sql.Identifier(table), sql.Identifier(column)), (value,))
-        return cursor.fetchone() is not None
-
-
 def sessions(url: str, *, database: str) -> int:
     """How many server processes work for this database now."""
     with _open(url) as cursor:
@@ -100,8 +89,6 @@ def _open(url: str, *, timeout_seconds: int = 5) -> Iterator[Any]:
             options="-c statement_timeout=30000",
             application_name="hitl services",
         )
-def arguments(url: str) -> dict[str, Any]:
-    """A database URL as libpq's keywords. Given the URL whole, libpq quotes it when it objects.
         try:
             connection.autocommit = True  # CREATE DATABASE refuses a transaction
             with connection.cursor() as cursor:
@@ -113,6 +100,8 @@ def arguments(url: str) -> dict[str, Any]:
         raise PostgresSilent(said[0] if said else type(cause).__name__) from cause
 
 
+def arguments(url: str) -> dict[str, Any]:
+    """A database URL as libpq's keywords. Given the URL whole, libpq quotes it when it objects.
 
     Raises:
         NoDatabaseURL: it is not one; the message does not show it.
