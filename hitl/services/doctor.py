@@ -55,6 +55,11 @@ def examine(
         ),
         *([label_studio_venv(state, venv)] if wants_label_studio else []),
         *servers(state, running=running, unhealthy=unhealthy),
+        *(
+            []
+            if running or external
+            else [Finding("ok", "no server runs", "`hitl up` starts them")]
+        ),
         *given_servers(external),
         *leftovers(state, running=running),
     ]
@@ -110,14 +115,14 @@ def label_studio_venv(state: StateFolder, given: Path | None) -> Finding:
             return Finding("ok", f"Label Studio is installed in {venv}")
         mend = "install label_studio.lock there, or unset HITL_LABEL_STUDIO_VENV"
         return Finding("fail", f"{venv} {fault}", mend)
+    if installation.package_of(venv) is None:
+        return Finding("warn", "Label Studio is not installed yet", "`hitl up` does it (minutes)")
+    if not os.access(python, os.X_OK):
         return Finding("fail", f"{python} cannot be run", f"delete {venv}, then `hitl up`")
     if not installation.is_installed(venv):
         what = "Label Studio's install was cut off, or is of another version"
         return Finding("warn", what, "`hitl up` completes it")
     return Finding("ok", f"Label Studio is installed in {venv}")
-    if installation.package_of(venv) is None:
-        return Finding("warn", "Label Studio is not installed yet", "`hitl up` does it (minutes)")
-    if not os.access(python, os.X_OK):
 
 
 def servers(
@@ -146,7 +151,7 @@ def given_servers(external: Mapping[str, str]) -> list[Finding]:
         if said == "answers":
             found.append(Finding("ok", f"{name} (yours) answers"))
         else:
-            mend = "start it, or mend or unset its URL in the environment"
+            mend = "start it, or mend or unset what the environment says of it (HITL_*)"
             found.append(Finding("fail", f"{name} (yours): {said}", mend))
     return found
 
@@ -157,9 +162,6 @@ def leftovers(state: StateFolder, *, running: Set[str]) -> list[Finding]:
     if state.marker and not running and (strays := processes.marked(state.marker)):
         pids = ", ".join(str(process.pid) for process in strays)
         found.append(Finding("warn", f"left over from an earlier start: {pids}", "`hitl down`"))
-    if os.geteuid() == 0:
-        found += [_orphan(one) for one in postgres_user.orphans(besides=state.marker)]
-    return found
     ours = {process.pid for process in processes.marked(state.marker)}
     started = {process.pid for process in processes.started_for(state.path)}
     if earlier := sorted(started - ours):
@@ -167,12 +169,11 @@ def leftovers(state: StateFolder, *, running: Set[str]) -> list[Finding]:
         what = f"servers of a state folder that was here before still run: {pids}"
         mend = f"if it was not moved: kill {pids}" if state.marker else "`hitl down`"
         found.append(Finding("warn", what, mend))
+    if os.geteuid() == 0:
+        found += [_orphan(one) for one in postgres_user.orphans(besides=state.marker)]
+    return found
 
 
-def _died(state: StateFolder, name: str) -> bool:
-    """Whether a server of ours ended without `down`."""
-    if name == "postgres":
-        return (postgres_user.known_root(state) / "data" / "postmaster.pid").exists()
 def _orphan(one: postgres_user.Orphan) -> Finding:
     what = f"{one.root} holds the database of a state folder that is no longer at {one.state}"
     if one.is_running:
@@ -181,6 +182,10 @@ def _orphan(one: postgres_user.Orphan) -> Finding:
     return Finding("warn", what, mend)
 
 
+def _died(state: StateFolder, name: str) -> bool:
+    """Whether a server of ours ended without `down`."""
+    if name == "postgres":
+        return (postgres_user.known_root(state) / "data" / "postmaster.pid").exists()
     return ProcessRecord.from_note(state.note(f"{name}.process")) is not None
 
 

@@ -91,9 +91,9 @@ def bootstrap(
         record = processes.spawn(
             [python_of(venv), _scripts() / "hitl_bootstrap.py", finished, done["lock"]],
             mark=mark,
+            home=state.path,
             env=environment(state, postgres_port=postgres.port, own=os.environ),
             cwd=data,
-            home=state.path,
             output=output,
         )
     finally:
@@ -114,6 +114,11 @@ def bootstrap(
     if not finished.exists() or finished.read_text(encoding="utf-8") != done["lock"]:
         raise ServiceFailed(NAME, "its tables could not be created", log=log)
     state.write_note(f"{NAME}.bootstrapped", done)
+
+
+def setup(state: StateFolder, venv: Path, *, postgres_port: int, task_lock_seconds: int) -> str:
+    """All that a running server cannot change: another of these is another server."""
+    return f"{lock_hash()}:{postgres_port}:{task_lock_seconds}:{venv}:{state.path}"
 
 
 def launch(

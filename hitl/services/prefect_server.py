@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import sys
 from collections.abc import Mapping
@@ -22,6 +23,11 @@ def api_url(state: StateFolder) -> str | None:
     """What PREFECT_API_URL must be, once the server has a port."""
     url = server(state).url
     return None if url is None else f"{url}/api"
+
+
+def setup(state: StateFolder) -> str:
+    """All that a running server cannot change: what it was started from, and for which folder."""
+    return f"{importlib.metadata.version('prefect')}:{sys.executable}:{state.path}"
 
 
 def launch(state: StateFolder, port: int) -> Launch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 
 from hitl.services import processes
+from hitl.services.endpoints import ServiceStatus
 from hitl.services.errors import ServiceFailed
+from hitl.services.ports import is_free
 from hitl.services.processes import ProcessRecord
 from hitl.services.state import StateFolder
-from hitl.services.ports import is_free
 
 # From our own environment a server inherits these and nothing else. A stray HOST, PORT, DEBUG,
 # USERNAME or DJANGO_* would change how Label Studio runs; a stray PREFECT_* how Prefect does.
@@ -82,9 +84,38 @@ class HttpServer:
             return "was never started"
         return why_silent(self.url + self._health_path)
 
-    def is_current(self, setup: str) -> bool:
-        """Whether our living process was started with this setup and answers."""
-        return self._state.note(f"{self.name}.process").get("setup") == setup and self.is_healthy()
+    def status(self, *, url: str | None = None) -> ServiceStatus:
+        """How it is now. `url` is where people reach it, if not at its root."""
+        if self.process is None:
+            return ServiceStatus(self.name, "stopped")
+        reason = self.why_silent()
+        return ServiceStatus(
+            self.name,
+            "running" if reason is None else "unhealthy",
+            url=url or self.url,
+            pid=self.pid,
+            rss=self.rss_bytes(),
+            detail=reason or "",
+        )
+
+    def is_current(
+        self, setup: str, *, patience_seconds: float, on_wait: Callable[[str], None]
+    ) -> bool:
+        """Whether our living process was started with this setup, and answers.
+
+        A busy one may be silent for a while, and so may one that still starts: it gets
+        `patience_seconds`, and `on_wait` hears of it.
+        """
+        if self._state.note(f"{self.name}.process").get("setup") != setup or self.process is None:
+            return False
+        if (reason := self.why_silent()) is None:
+            return True
+        on_wait(
+            f"{self.name}: runs but {reason}; waiting up to {patience_seconds:.0f} s "
+            "before it is replaced"
+        )
+        self._settled(patience_seconds)
+        return self.is_healthy()
 
     def spawn(self, launch_on: LaunchOn, *, setup: str) -> None:
         """Start it on its port, or on another free one if somebody took it. Does not wait.
@@ -103,13 +134,7 @@ class HttpServer:
         log = self._state.log(self.name)
         tried: set[int] = set()
         while True:
-            in_time = processes.wait_until(
-                lambda: self.process is None or self.why_silent() is None,
-                timeout_seconds=timeout_seconds,
-                sleep=time.sleep,
-                now=time.monotonic,
-                step_seconds=0.2,
-            )
+            in_time = self._settled(timeout_seconds)
             if self.is_healthy():
                 return
             if not in_time:
@@ -146,6 +171,16 @@ class HttpServer:
         """End whatever is left of an earlier start."""
         processes.kill(processes.marked(self.mark))
 
+    def _settled(self, timeout_seconds: float) -> bool:
+        """Wait until it answers or is dead. False if neither came in time."""
+        return processes.wait_until(
+            lambda: self.process is None or self.why_silent() is None,
+            timeout_seconds=timeout_seconds,
+            sleep=time.sleep,
+            now=time.monotonic,
+            step_seconds=0.2,
+        )
+
     def _spawn_on(self, port: int, launch_on: LaunchOn, setup: str) -> None:
         launch = launch_on(port)
         output = self._state.open_log(self.name)
@@ -163,16 +198,34 @@ class HttpServer:
         self._state.write_note(f"{self.name}.process", {**record.as_note(), "setup": setup})
 
 
-def why_silent(url: str, *, timeout_seconds: float = 5.0) -> str | None:
-    """None if the page answers with a success, else the reason in a few words."""
+def why_silent(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: Mapping[str, str] | None = None,
+    is_ours: bool = True,
+    timeout_seconds: float = 5.0,
+) -> str | None:
+    """None if the page answers with a success, else the reason in a few words.
+
+    A proxy or certificates in the environment are not for a server of ours, on this machine; one
+    that is somebody else's is reached as Label Studio's and Prefect's own clients would reach it.
+    """
+    method = "GET" if body is None else "POST"
     try:
-        # trust_env off: a proxy in the environment is not for a server on this machine.
-        with httpx.Client(trust_env=False, timeout=timeout_seconds) as client:
-            status = client.get(url).status_code
+        with httpx.Client(trust_env=not is_ours, timeout=timeout_seconds) as client:
+            status = client.request(method, url, headers=headers, json=body).status_code
     except httpx.TimeoutException:
         return f"did not answer within {timeout_seconds:.0f} s"
-    except httpx.ConnectError:
-        return "refuses the connection"
+    except httpx.ConnectError as cause:
+        return f"cannot be reached ({_words_of(cause)})"
     except httpx.HTTPError as cause:
         return f"broke the connection ({type(cause).__name__})"
+    except httpx.InvalidURL:
+        return "is not a URL (http://host:port)"
     return None if status < 400 else f"answers with status {status}"
+
+
+def _words_of(cause: httpx.ConnectError) -> str:
+    """The system's words, such as Connection refused, without the number before them."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(cause)) or "no reason given"

@@ -8,11 +8,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from hitl import logs
-from hitl.services import doctor, installation, label_studio, prefect_server, processes, store
+from hitl.services import doctor, given, installation, label_studio, prefect_server, processes
 from hitl.services.endpoints import Endpoints, ServiceStatus
 from hitl.services.errors import StateFolderRefused
 from hitl.services.postgres import PostgresServer
-from hitl.services.server import HttpServer, Launch, why_silent
+from hitl.services.server import HttpServer, Launch
 from hitl.services.state import StateFolder
 
 APP_DATABASE = "hitl"
@@ -113,18 +113,18 @@ class Stack:
 
     def endpoints(self) -> Endpoints:
         """The addresses of what is given and of what runs. Starts nothing, waits for nothing."""
-        given = self.given
-        database_url = given.database_url
+        theirs = self.given
+        database_url = theirs.database_url
         if database_url is None and (postgres := PostgresServer.running(self.state.path)):
             database_url = SecretStr(postgres.url(APP_DATABASE))
-        prefect_url = given.prefect_api_url
+        prefect_url = theirs.prefect_api_url
         if prefect_url is None and self._prefect.process is not None:
             prefect_url = prefect_server.api_url(self.state)
-        if given.label_studio_url is not None:
+        if theirs.label_studio_url is not None:
             return Endpoints(
                 database_url=database_url,
-                label_studio_url=given.label_studio_url,
-                label_studio_token=given.label_studio_token,
+                label_studio_url=theirs.label_studio_url,
+                label_studio_token=theirs.label_studio_token,
                 prefect_api_url=prefect_url,
             )
         if self._label_studio.process is None:
@@ -141,20 +141,14 @@ class Stack:
 
     def status(self) -> list[ServiceStatus]:
         """Each server, asked now: its process and a real answer, not only a pid file."""
-        found = []
-        if self.given.database_url is not None:
-            reason = store.why_silent(self.given.database_url.get_secret_value())
-            found.append(_external("database", None, reason))
+        theirs = given.statuses(self.given)
+        found = [theirs["database"]] if "database" in theirs else []
         if self._wants_postgres:
             found.append(self._postgres_status())
-        if (url := self.given.label_studio_url) is not None:
-            found.append(_external(LABEL_STUDIO, url, why_silent(url.rstrip("/") + "/health")))
-        else:
-            found.append(_status_of(self._label_studio, self._label_studio.url))
-        if (url := self.given.prefect_api_url) is not None:
-            found.append(_external(PREFECT, url, why_silent(url.rstrip("/") + "/health")))
-        else:
-            found.append(_status_of(self._prefect, prefect_server.api_url(self.state)))
+        found.append(theirs.get(LABEL_STUDIO) or self._label_studio.status())
+        found.append(
+            theirs.get(PREFECT) or self._prefect.status(url=prefect_server.api_url(self.state))
+        )
         return found
 
     def doctor(self) -> list[doctor.Finding]:
@@ -162,20 +156,23 @@ class Stack:
         now = self.status()
         running = {one.name for one in now if one.state in ("running", "unhealthy")}
         unhealthy = {one.name: one.detail for one in now if one.state == "unhealthy"}
-        given = {one.name: one.detail for one in now if one.state == "external"}
+        external = {one.name: one.detail for one in now if one.state == "external"}
         return doctor.examine(
             self.state,
             venv=self.venv,
             wants_label_studio=self._wants_label_studio,
             running=running,
             unhealthy=unhealthy,
-            external=given,
+            external=external,
         )
 
     def remove(self, progress: Progress = lambda _: None) -> Path | None:
         """Stop everything and delete the embedded Postgres's data. Where it lay; None: none was.
 
         The rest of the state folder is the caller's to delete.
+
+        Raises:
+            StateFolderRefused: the folder is another user's, or the data cannot be deleted.
         """
         self.down(progress)
         return PostgresServer.remove_data(self.state.path)
@@ -226,8 +223,15 @@ class Stack:
 
     def _start_label_studio(self, progress: Progress) -> None:
         postgres = PostgresServer.running(self.state.path) or self._start_postgres(progress)
-        setup = f"{installation.lock_hash()}:{postgres.port}:{self._task_lock_seconds}"
-        if self._label_studio.is_current(setup):
+        setup = label_studio.setup(
+            self.state,
+            installation.venv_of(self.state, self.venv),
+            postgres_port=postgres.port,
+            task_lock_seconds=self._task_lock_seconds,
+        )
+        if self._label_studio.is_current(
+            setup, patience_seconds=label_studio.START_SECONDS, on_wait=progress
+        ):
             return
         self._label_studio.stop()  # an older one must not serve while its tables change
         venv = installation.ensure_installed(self.state, given=self.venv, progress=progress)
@@ -249,15 +253,20 @@ class Stack:
         log.info("server_started", server=LABEL_STUDIO, url=self._label_studio.url)
 
     def _spawn_prefect(self, progress: Progress) -> bool:
-        if self._prefect.is_current(PREFECT):
+        setup = prefect_server.setup(self.state)
+        if self._prefect.is_current(
+            setup, patience_seconds=prefect_server.START_SECONDS, on_wait=progress
+        ):
             return False
         progress(f"{PREFECT}: starting")
-        self._prefect.spawn(self._prefect_launch, setup=PREFECT)
+        self._prefect.spawn(self._prefect_launch, setup=setup)
         return True
 
     def _wait_for_prefect(self) -> None:
         self._prefect.wait(
-            self._prefect_launch, setup=PREFECT, timeout_seconds=prefect_server.START_SECONDS
+            self._prefect_launch,
+            setup=prefect_server.setup(self.state),
+            timeout_seconds=prefect_server.START_SECONDS,
         )
         log.info("server_started", server=PREFECT, url=self._prefect.url)
 
@@ -292,21 +301,3 @@ class Stack:
             what = f"has no server {name}; there are {POSTGRES}, {LABEL_STUDIO}, {PREFECT}"
             raise StateFolderRefused(self.state.path, what)
         return self._label_studio if name == LABEL_STUDIO else self._prefect
-
-
-def _status_of(server: HttpServer, url: str | None) -> ServiceStatus:
-    if server.process is None:
-        return ServiceStatus(server.name, "stopped")
-    reason = server.why_silent()
-    return ServiceStatus(
-        server.name,
-        "running" if reason is None else "unhealthy",
-        url=url,
-        pid=server.pid,
-        rss=server.rss_bytes(),
-        detail=reason or "",
-    )
-
-
-def _external(name: str, url: str | None, reason: str | None) -> ServiceStatus:
-    return ServiceStatus(name, "external", url=url, detail=reason or "answers")

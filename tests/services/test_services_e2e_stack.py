@@ -303,6 +303,7 @@ def test_a_silent_server_of_yours_is_told(tmp_path: Path) -> None:
         tmp_path / "other",
         database_url=SecretStr("postgresql+psycopg2://u:secret-word@127.0.0.1:9/x"),
         label_studio_url=nobody,
+        label_studio_token=SecretStr("secret-word"),
         prefect_api_url=nobody + "/api",
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -41,6 +42,10 @@ def launch(script: str) -> Callable[[int], Launch]:
 def start(server: HttpServer, script: str, *, timeout_seconds: float = 30) -> None:
     server.spawn(launch(script), setup="a")
     server.wait(launch(script), setup="a", timeout_seconds=timeout_seconds)
+
+
+def is_current(server: HttpServer, setup: str) -> bool:
+    return server.is_current(setup, patience_seconds=0, on_wait=lambda _: None)
 
 
 def test_a_start_ends_when_the_health_page_answers(server: HttpServer) -> None:
@@ -111,8 +116,28 @@ def test_a_stranger_on_our_port_is_not_taken_for_our_server(
 def test_a_server_started_with_another_setup_is_not_current(server: HttpServer) -> None:
     start(server, ANSWERS.format(status=200))
 
-    assert server.is_current("a")
-    assert not server.is_current("b")
+    assert is_current(server, "a")
+    assert not is_current(server, "b")
+
+
+def test_a_busy_server_is_waited_for_and_not_replaced(server: HttpServer) -> None:
+    start(server, ANSWERS.format(status=200))
+    process, said = server.process, []
+    assert process is not None
+    process.suspend()  # so busy that it answers nobody
+    threading.Timer(6, process.resume).start()
+
+    current = server.is_current("a", patience_seconds=30, on_wait=said.append)
+
+    assert current
+    assert 1 == len(said)
+    assert "did not answer within 5 s; waiting up to 30 s before it is replaced" in said[0]
+
+
+def test_a_server_that_stays_silent_is_not_current(server: HttpServer) -> None:
+    server.spawn(launch(MUTE), setup="a")
+
+    assert not server.is_current("a", patience_seconds=1, on_wait=lambda _: None)
 
 
 def test_a_stopped_server_did_not_die(server: HttpServer, tmp_path: Path) -> None:
