@@ -147,7 +147,7 @@ def label_studio_server(label_studio_venv: Path) -> Iterator[RunningLabelStudio]
                 endpoints.label_studio_url, endpoints.label_studio_token.get_secret_value()
             )
         finally:
-            stack.down()
+            stack.remove()  # root's database may lie outside the folder
 
 
 def _with_database(url: str, name: str) -> str:

@@ -23,7 +23,9 @@ def environment(label_studio_venv: Path) -> Iterator[dict[str, str]]:
             "HITL_LABEL_STUDIO_VENV": str(label_studio_venv),
             "COLUMNS": "160",
         }
-        subprocess.run([HITL, "down"], env=kept | {"HITL_STATE": f"{folder}/state"}, check=False)
+        subprocess.run(
+            [HITL, "down", "--purge"], env=kept | {"HITL_STATE": f"{folder}/state"}, check=False
+        )
 
 
 @pytest.fixture(scope="session")
