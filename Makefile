@@ -4,6 +4,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# These targets serve this checkout alone. A stack that the environment names, such as a team's, is
+# for the `hitl` command: `make clean` must never reach it.
+export HITL_STATE := .hitl
+STATES := .hitl .hitl-log
+# By module, as the script in bin/ breaks when the checkout is moved.
+HITL := $(BIN)/python -c 'from flows.cli import main; main()'
+# A command on each of them. What could not be stopped may still run: then nothing else happens.
+each_state = for state in $(STATES); do \
+    if [ -d $$state ] || { [ $$state = .hitl ] && [ -x $(BIN)/hitl ]; }; then \
+        HITL_STATE=$$state $(HITL) $(1) || { \
+            echo "$$state: could not be stopped, and stays as it is. 'make up' mends $(VENV)" >&2; \
+            exit 1; }; \
+    fi; \
+done
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check e2e bench docs up down clean
@@ -38,16 +52,18 @@ up: $(READY) ## start Postgres, Label Studio and Prefect, all on this machine
 	@$(BIN)/hitl up
 
 down: ## stop them; leaves no process
-	@if [ -x $(BIN)/hitl ]; then $(BIN)/hitl down; HITL_STATE=.hitl-log $(BIN)/hitl down; fi
+	@$(call each_state,down)
 
 clean: ## stop everything and delete the virtual environment and all data of the checkout
-	@if [ -x $(BIN)/hitl ]; then $(BIN)/hitl down --purge; HITL_STATE=.hitl-log $(BIN)/hitl down --purge; fi
-	rm -rf $(VENV) .hitl .hitl-log
+	@$(call each_state,down --purge)
+	rm -rf $(VENV) $(STATES)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "hitl needs Python 3.11 or 3.12, this is %d.%d; run make PYTHON=python3.11 ..." % v)'
 	@echo "Installing hitl into $(VENV) (about 2 GB, some minutes; only the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
+	    echo "this Python cannot make virtual environments; install python3-venv (Debian, Ubuntu) first" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -79,6 +79,25 @@ def progress(title: str, *, quiet: bool = False) -> Iterator[Tick]:
         yield tick
 
 
+@contextmanager
+def stages(title: str) -> Iterator[Callable[[str], None]]:
+    """Where a long command is: one changing line at a terminal, elsewhere a line for each stage."""
+    if errors.is_terminal:
+        with errors.status(escape(title)) as shown:
+            yield lambda line: shown.update(escape(line))
+        return
+    said = ""
+
+    def say_once(line: str) -> None:
+        nonlocal said
+        stage = line.partition(" package ")[0]  # not a line for each package of an install
+        if stage != said:
+            errors.print(line, markup=False, soft_wrap=True)
+        said = stage
+
+    yield say_once
+
+
 def show_report(title: str, report: Any, *, as_json: bool) -> None:
     """A step's report: JSON, or its fields as `name value` lines."""
     if as_json:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import console, progress, say, show_json, show_table
+from flows.cli.output import progress, say, show_json, show_table, stages
 from flows.wiring import NotRunning, open_world, stack_of
 from hitl.settings import Settings, load_settings
 
@@ -28,8 +28,8 @@ def up(
     """
     settings = load_settings()
     stack = stack_of(settings, prefect=prefect)
-    with console.status("starting…") as shown:
-        stack.up(progress=lambda line: shown.update(line))
+    with stages("starting…") as show:
+        stack.up(progress=show)
     from hitl.db import migrate
 
     with open_world(settings, needs_schema=False) as world:
@@ -39,18 +39,29 @@ def up(
 
 @app.command()
 def down(
-    purge: Annotated[bool, typer.Option(help="Also delete the database cluster.")] = False,
+    purge: Annotated[
+        bool, typer.Option(help="Also delete the embedded Postgres with both its databases.")
+    ] = False,
 ) -> None:
     """Stop everything that `hitl up` started. Leaves no process; data stays.
 
     Example: hitl down
     """
     stack = stack_of(load_settings())
-    if purge:
-        stack.remove()
+    folder = stack.state.path
+    if not purge:
+        with stages("stopping…") as show:
+            ran = stack.down(show)
+        say(f"stopped; all data stays in {folder}" if ran else f"nothing of {folder} was running")
+        return
+    with stages("stopping…") as show:
+        deleted = stack.remove(show)
+    if deleted is None:
+        say(f"stopped; {folder} has no database to delete")
     else:
-        stack.down()
-    say("stopped, and its data deleted" if purge else "stopped")
+        say(f"stopped, and deleted {deleted}: the databases of the loop and of Label Studio")
+    if folder.exists():
+        say(f"models, snapshots, logs and whatever else lies in {folder} stay")
 
 
 @app.command()
@@ -69,6 +80,7 @@ def status(
     if as_json:
         show_json(found)
         return
+    say(f"state folder {stack.state.path}")
     show_table(
         "servers",
         ("server", "state", "address", "pid", "MB", "note"),
