@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 
-from hitl.db import SchemaBehind, check_schema, connect, migrate
+from hitl.db import (
+    DatabaseRefused,
+    SchemaAhead,
+    SchemaBehind,
+    begin,
+    check_schema,
+    connect,
+    migrate,
+)
+from hitl.db.locks import lock_key
 from hitl.db.migrate import _config
 from hitl.db.moves import APPEND_ONLY, MOVES_AS_ROWS, TRIGGERS, append_only_trigger
 from hitl.db.schema import metadata
-from hitl.db.views import create_statements
+from hitl.db.views import CREATE_ROLE, DASHBOARD_ROLE, create_statements
 from tests.conftest import _execute, _with_database
 
 pytestmark = pytest.mark.postgres
@@ -90,3 +103,65 @@ def test_the_migration_goes_back_to_empty_and_forth_again(engine: Engine) -> Non
 
     assert left == 1  # Alembic's own version table
     assert before == _definitions(engine)
+
+
+def test_a_database_of_a_newer_version_is_not_told_to_migrate(engine: Engine) -> None:
+    with engine.begin() as tx:
+        tx.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+
+    for ask in (check_schema, migrate):
+        with pytest.raises(SchemaAhead, match=r"at schema 0999, which this version .* does not"):
+            ask(engine)
+
+
+def test_a_migration_may_take_longer_than_a_statement_of_a_flow(
+    engine: Engine, database_url: str
+) -> None:
+    hasty = connect(database_url, statement_timeout_seconds=0.5)
+
+    with ThreadPoolExecutor(1) as pool, engine.connect() as other:
+        other.execute(text("SELECT pg_advisory_lock(:key)"), {"key": lock_key("migrate")})
+        waits = pool.submit(migrate, hasty)
+        time.sleep(1.0)
+        other.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": lock_key("migrate")})
+
+        assert waits.result()
+    hasty.dispose()
+
+
+@pytest.fixture
+def plain_owner(postgres_url: str) -> Iterator[Engine]:
+    """A database whose owner may not create roles, as on a server of somebody else's."""
+    name = f"owned_{uuid.uuid4().hex[:8]}"
+    _execute(postgres_url, f"CREATE ROLE {name} LOGIN PASSWORD 'x' NOCREATEROLE")
+    _execute(postgres_url, f"CREATE DATABASE {name} OWNER {name}")
+    url = make_url(_with_database(postgres_url, name)).set(username=name, password="x")
+    engine = connect(url.render_as_string(hide_password=False))
+    yield engine
+    engine.dispose()
+    _execute(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+    _execute(postgres_url, f"DROP ROLE {name}")
+
+
+def test_an_owner_who_may_not_create_roles_can_migrate_where_the_role_is_there(
+    plain_owner: Engine, engine: Engine
+) -> None:
+    migrate(plain_owner)
+
+    assert _definitions(engine) == _definitions(plain_owner)
+    with begin(plain_owner) as tx:
+        others = text("SELECT has_schema_privilege('public', 'public', 'USAGE')")
+        assert tx.execute(others).scalar_one(), "the schema public is not ours alone"
+
+
+def test_who_may_not_create_the_role_is_told_what_an_administrator_must_run(
+    plain_owner: Engine,
+) -> None:
+    absent = CREATE_ROLE.replace(DASHBOARD_ROLE, "absent_role")
+
+    with pytest.raises(DatabaseRefused) as raised, begin(plain_owner) as tx:
+        tx.execute(text(absent))
+
+    assert (
+        "let an administrator run CREATE ROLE absent_role NOLOGIN; and migrate again (SQLSTATE"
+    ) in str(raised.value)
