@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -147,9 +147,32 @@ class Cell:
         np.divide((hits * precision).sum(axis=1), total, out=areas, where=total > 0.0)
         return areas
 
+    @property
+    def positive_rows(self) -> IntArray:
+        """Which of all items are known to violate here."""
+        violate: IntArray = self._columns[self._truth == 1.0]
+        return violate
+
+    @property
+    def rows(self) -> IntArray:
+        """Which of all items are known here."""
+        return self._columns
+
     def backing(self, metric: str) -> int:
         """How many groups a figure stands on, where no resample could move it."""
         return self.n_flagged if metric == "precision" else self.n_events
+
+
+def distinct(cells: Iterable[Cell]) -> tuple[int, int]:
+    """How many items stand behind some cells together, and how many of them violate in any."""
+    cells = list(cells)
+    if not cells:
+        return 0, 0
+    known, positive = (
+        len(np.unique(np.concatenate(rows)))
+        for rows in ([one.rows for one in cells], [one.positive_rows for one in cells])
+    )
+    return known, positive
 
 
 def _in_order(thresholds: Thresholds, categories: Sequence[str]) -> FloatArray:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, level, same_length
 from hitl.evaluation.bootstrap import percentile_interval, resampled
-from hitl.evaluation.cells import MEASURES, Cell, Table, Thresholds
+from hitl.evaluation.cells import MEASURES, Cell, Table, Thresholds, distinct
 from hitl.evaluation.intervals import Interval, wilson
 
 SHARES = ("average_precision", "f1", "precision", "recall")
@@ -26,7 +26,8 @@ class Measure:
     """One figure of a model with its interval; or a code in its place.
 
     `slice_name` and `slice_value` are empty for all items. `category` is "macro" for the plain
-    mean over those categories of the same slice that have a value; `method` says how many.
+    mean over those categories of the same slice that have a value; `method` says how many. Its `n`
+    counts the items that are known in any of them, its `n_positive` those that violate in any.
     Codes: `no_labels`, `too_few_events` (fewer groups than the floor on either side of the
     answer), `nothing_flagged`.
     """
@@ -188,17 +189,18 @@ def _macro(
     confidence: float,
 ) -> list[Measure]:
     found = []
-    n, n_positive = sum(one.n for one in cells), sum(one.n_positive for one in cells)
     for k, metric in enumerate(MEASURES):
         # A category where this model flags nothing has no precision; the others still have one.
         exists = ~np.isnan(values[:, k])
+        averaged = [cell for cell, has_value in zip(of_mean, exists, strict=True) if has_value]
+        n, n_positive = distinct(averaged or cells)
         value = low = high = None
         code: str | None = "too_few_events" if n else "no_labels"
         method = _method(metric)
         if exists.any():
             mean = float(values[exists, k].mean())
             means = replicates[:, exists, k].mean(axis=1)
-            backing = min(cell.backing(metric) for cell in np.array(of_mean)[exists])
+            backing = min(cell.backing(metric) for cell in averaged)
             limits = _limits(metric, mean, means, confidence, backing)
             if limits is not None:
                 (low, high), method = limits

@@ -255,6 +255,21 @@ def test_the_macro_figure_is_the_mean_of_those_that_exist_and_says_how_many() ->
     assert macro.method.endswith("2 of 3 categories")
 
 
+def test_the_macro_figure_counts_each_item_once_and_only_where_it_was_averaged() -> None:
+    probabilities, truth = examples(seed=10, n=300)
+    truth[:, 1] = 0.0  # too few events: known, and not part of the mean
+    truth[:50, 0], truth[100:120, 2] = np.nan, np.nan
+
+    found = by_name(
+        evaluate(probabilities, truth, CATEGORIES, thresholds=[0.5] * 3, seed=1, resamples=100)
+    )
+
+    macro = found["average_precision", "macro", ""]
+    averaged = truth[:, [0, 2]]
+    known = ~np.isnan(averaged).all(axis=1)
+    assert (known.sum(), (averaged == 1.0).any(axis=1).sum()) == (macro.n, macro.n_positive)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_every_number_has_a_width_that_holds_it(seed: int) -> None:
     probabilities, truth = examples(seed=seed, n=120)
