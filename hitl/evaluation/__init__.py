@@ -4,7 +4,7 @@ from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.comparisons import holm
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
-from hitl.evaluation.gate import judge
+from hitl.evaluation.gate import cannot_compare, judge
 from hitl.evaluation.intervals import (
     CellTotal,
     Interval,
@@ -41,6 +41,7 @@ __all__ = [
     "Verdict",
     "VerdictDecision",
     "average_precision",
+    "cannot_compare",
     "certify_precision",
     "certify_recall",
     "clopper_pearson",

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from hitl.evaluation.cells import Table, Thresholds
 from hitl.evaluation.gate_reasons import (
     category_reasons,
+    champion_reason,
     f1_reason,
     items_reason,
     macro_reason,
@@ -42,14 +43,15 @@ def judge(
 
     - `test_items`: at least `min_test_items` items have an answer that both models gave a
       probability for.
-    - `macro`: mean average precision over categories with enough events is not lower than the
-      champion's by `margin` or more (with `require_superiority`: is higher). A challenger that
-      is worse by more than the margin passes with chance 1 - confidence at most, about (the
-      bootstrap is exact only for many items). It fails when it is shown to be lower at all and
-      not shown to be within the margin.
+    - `macro`: mean average precision over categories with `averaged_from` events or more is not
+      lower than the champion's by `margin` or more (with `require_superiority`: is higher). A
+      challenger that is worse by more than the margin passes with chance 1 - confidence at most,
+      about (the bootstrap is exact only for many items). It fails when it is shown to be lower at
+      all and not shown to be within the margin.
     - `category`: the same for each category with `min_category_positives` groups or more on
       either side of the answer; Holm's correction keeps the chance of one wrong pass, or one
-      wrong failure, over all of them at 1 - confidence. Categories with less are noted only.
+      wrong failure, over all of them at 1 - confidence. A category with fewer, but `judged_from`
+      or more, can only fail; one with fewer still is noted.
     - `nll`: mean negative log-likelihood over the same categories. A guard, not a promise: it
       passes when the observed increase is within `max_nll_increase`, fails when the increase is
       shown to be larger, and is undecided between. It catches a broken calibration.
@@ -57,6 +59,9 @@ def judge(
       than `margin`. Scores without any skill pass with chance 1 - confidence at most. It never
       fails: it passes, or a person has to approve.
     - `f1`: at the policy's thresholds; noted, never judged.
+
+    Without weights every item counts once, whatever its chance of being chosen: the question is
+    which model is better on what was audited, not what the stream looks like.
 
     Args:
         champion_probabilities: shape (N, C), NaN where it does not know the category; None:
@@ -85,23 +90,36 @@ def judge(
     items = int(np.count_nonzero(new.known.any(axis=1) & (new.weights > 0.0)))
     if items < rules.min_test_items:
         return verdict_of([items_reason(items, rules)])
-    pairs, thin = paired_categories(new, old, categories, min_events=rules.min_category_positives)
+    pairs, thin = paired_categories(new, old, categories, min_events=rules.judged_from)
     reasons = [items_reason(items, rules), *(thin_reason(pair, rules) for pair in thin)]
     if not pairs:
-        return verdict_of([*reasons, nothing_to_compare_reason(len(categories), items, rules)])
+        lacking = nothing_to_compare_reason(len(categories), items, needed=rules.judged_from)
+        return verdict_of([*reasons, lacking])
     if champion_probabilities is None:
         gain = skill(pairs, new, resamples=rules.resamples, seed=seed)
         return verdict_of([*reasons, skill_reason(gain, pairs, rules)])
+    in_mean = np.array([pair.new.n_events >= rules.averaged_from for pair in pairs])
     figures = spreads(
-        lambda resample: differences(pairs, resample), new, resamples=rules.resamples, seed=seed
-    )
+        lambda resample: differences(pairs, resample, in_mean=in_mean),
+        new, resamples=rules.resamples, seed=seed,
+    )  # fmt: skip
+    reasons += category_reasons(figures[:-MEANS], pairs, rules)
+    averaged = [pair for pair, counts in zip(pairs, in_mean, strict=True) if counts]
+    if not averaged:
+        needed = rules.averaged_from
+        reasons.append(nothing_to_compare_reason(len(categories), items, needed=needed))
+        return verdict_of(reasons)
     macro, nll, f1 = figures[-MEANS:]
     return verdict_of(
         [
             *reasons,
-            macro_reason(macro, pairs, rules),
-            *category_reasons(figures[:-MEANS], pairs, rules),
-            nll_reason(nll, pairs, rules),
-            f1_reason(f1, pairs, rules),
+            macro_reason(macro, averaged, rules),
+            nll_reason(nll, averaged, rules),
+            f1_reason(f1, averaged, rules),
         ]
     )
+
+
+def cannot_compare(why: str) -> Verdict:
+    """The verdict where the champion cannot be asked. A person may take it on themselves."""
+    return verdict_of([champion_reason(why)])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
+from hitl.evaluation.cells import distinct
 from hitl.evaluation.comparisons import holm
 from hitl.evaluation.paired import Pair, Spread
 from hitl.evaluation.verdict import GateRules, Outcome, Reason
@@ -20,12 +23,20 @@ def items_reason(items: int, rules: GateRules) -> Reason:
     )  # fmt: skip
 
 
+def champion_reason(why: str) -> Reason:
+    """The champion cannot be asked."""
+    return Reason(
+        rule="champion", outcome=Outcome.UNDECIDED, category="", value=None, low=None, high=None,
+        bound=None, p_value=None, n=0, n_positive=0, words=f"nothing was compared: {why}",
+    )  # fmt: skip
+
+
 def thin_reason(pair: Pair, rules: GateRules) -> Reason:
     """A category with too few events to say anything of."""
     cell = pair.new
     words = (
         f"{cell.category} is not judged: {cell.n_events} on the rarer side of its answer "
-        f"(n {cell.n}, positive {cell.n_positive}), the floor is {rules.min_category_positives}"
+        f"(n {cell.n}, positive {cell.n_positive}), the floor is {rules.judged_from}"
     )
     return Reason(
         rule="category", outcome=Outcome.NOTED, category=cell.category, value=None, low=None,
@@ -33,10 +44,10 @@ def thin_reason(pair: Pair, rules: GateRules) -> Reason:
     )  # fmt: skip
 
 
-def nothing_to_compare_reason(categories: int, items: int, rules: GateRules) -> Reason:
+def nothing_to_compare_reason(categories: int, items: int, *, needed: int) -> Reason:
     """No category has enough events."""
     words = (
-        f"none of {categories} categories has {rules.min_category_positives} events on both "
+        f"none of {categories} categories has {needed} events on both "
         "sides of its answer; label more of the test side"
     )
     return Reason(
@@ -50,11 +61,10 @@ def macro_reason(macro: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reas
     bound = 0.0 if rules.require_superiority else -rules.margin
     p_value = macro.chance_at_most(bound)
     outcome = _outcome(p_value, macro.chance_at_least(0.0), rules)
-    low, high = macro.bounds(rules.confidence)
     words = (
         f"macro average precision over {len(pairs)} categories changes by "
-        f"{_change(macro.value, low, high)}; it has to be above {bound:+.3f} "
-        f"(p {p_value:.3f}, n {max(pair.new.n for pair in pairs)})"
+        f"{_change(macro, rules)}; it has to be above {bound:+.3f} "
+        f"(p {p_value:.3f}, n {distinct(pair.new for pair in pairs)[0]})"
     )
     return _reason("macro", outcome, words, macro, pairs, rules, bound=bound, p_value=p_value)
 
@@ -62,35 +72,48 @@ def macro_reason(macro: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reas
 def category_reasons(
     spreads: Sequence[Spread], pairs: Sequence[Pair], rules: GateRules
 ) -> Iterator[Reason]:
-    """The same for each category, with Holm's correction over all of them."""
+    """The same for each category, with Holm's correction over all of them.
+
+    A category with fewer events than `min_category_positives` is not asked to show that it lost
+    no more than the margin: it could not. It fails where it is shown to be lower.
+    """
     bound = -(rules.margin if rules.category_margin is None else rules.category_margin)
-    not_held = holm([one.chance_at_most(bound) for one in spreads])
+    asked = np.array([pair.new.n_events >= rules.min_category_positives for pair in pairs])
+    not_held = np.array([one.chance_at_most(bound) for one in spreads])
+    not_held[asked] = holm(not_held[asked])
     not_broken = holm([one.chance_at_least(0.0) for one in spreads])
-    for spread, pair, p_value, p_broken in zip(spreads, pairs, not_held, not_broken, strict=True):
-        outcome = _outcome(float(p_value), float(p_broken), rules)
-        low, high = spread.bounds(rules.confidence)
+    for k, (spread, pair) in enumerate(zip(spreads, pairs, strict=True)):
+        p_value, against = float(not_held[k]), bound
+        outcome = _outcome(p_value, float(not_broken[k]), rules)
+        rule = f"it has to be above {bound:+.3f}"
+        if not asked[k]:
+            p_value, against = float(not_broken[k]), 0.0
+            outcome = outcome if outcome is Outcome.FAILED else Outcome.NOTED
+            rule = (
+                f"with {pair.new.n_events} of {rules.min_category_positives} events it counts "
+                "only where it is shown to be lower"
+            )
         words = (
-            f"average precision of {pair.new.category} changes by "
-            f"{_change(spread.value, low, high)}; it has to be above {bound:+.3f} "
+            f"average precision of {pair.new.category} changes by {_change(spread, rules)}; {rule} "
             f"(p {p_value:.3f} after Holm, n {pair.new.n}, positive {pair.new.n_positive})"
         )
         yield _reason(
             "category", outcome, words, spread, [pair], rules,
-            category=pair.new.category, bound=bound, p_value=float(p_value),
+            category=pair.new.category, bound=against, p_value=p_value,
         )  # fmt: skip
 
 
 def nll_reason(nll: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reason:
     """Is the calibration not broken?"""
-    low, high = nll.bounds(rules.confidence)
+    limits = nll.bounds(rules.confidence)
     outcome = Outcome.UNDECIDED
     if nll.value <= rules.max_nll_increase:
         outcome = Outcome.PASSED
-    elif low > rules.max_nll_increase:
+    elif limits is not None and limits[0] > rules.max_nll_increase:
         outcome = Outcome.FAILED
     words = (
-        f"negative log-likelihood over {len(pairs)} categories changes by {nll.value:+.1%} "
-        f"[{low:+.1%}, {high:+.1%}]; {rules.max_nll_increase:+.1%} is allowed"
+        f"negative log-likelihood over {len(pairs)} categories changes by "
+        f"{_change(nll, rules, '+.1%')}; {rules.max_nll_increase:+.1%} is allowed"
     )
     return _reason("nll", outcome, words, nll, pairs, rules, bound=rules.max_nll_increase)
 
@@ -99,10 +122,9 @@ def skill_reason(skill: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reas
     """Without a champion: does the model order better than chance?"""
     p_value = skill.chance_at_most(rules.margin)
     passed = p_value <= 1.0 - rules.confidence
-    low, high = skill.bounds(rules.confidence)
     words = (
         f"there is no champion; macro average precision over {len(pairs)} categories is "
-        f"{_change(skill.value, low, high)} above a random order; {rules.margin:+.3f} has to be "
+        f"{_change(skill, rules)} above a random order; {rules.margin:+.3f} has to be "
         f"shown (p {p_value:.3f})"
     )
     if not passed:
@@ -115,13 +137,15 @@ def skill_reason(skill: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reas
 
 def f1_reason(f1: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reason:
     """What changes at the policy's thresholds; for the reader."""
-    low, high = f1.bounds(rules.confidence)
-    words = f"macro F1 at the policy's thresholds changes by {_change(f1.value, low, high)}"
+    words = f"macro F1 at the policy's thresholds changes by {_change(f1, rules)}"
     return _reason("f1", Outcome.NOTED, words, f1, pairs, rules)
 
 
-def _change(value: float, low: float, high: float) -> str:
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+def _change(spread: Spread, rules: GateRules, form: str = "+.3f") -> str:
+    limits = spread.bounds(rules.confidence)
+    if limits is None:
+        return f"{spread.value:{form}} [too few resamples have it]"
+    return f"{spread.value:{form}} [{limits[0]:{form}}, {limits[1]:{form}}]"
 
 
 def _outcome(p_holds: float, p_broken: float, rules: GateRules) -> Outcome:
@@ -143,9 +167,9 @@ def _reason(
     bound: float | None = None,
     p_value: float | None = None,
 ) -> Reason:
-    low, high = spread.bounds(rules.confidence)
+    low, high = spread.bounds(rules.confidence) or (None, None)
+    n, n_positive = distinct(pair.new for pair in pairs)
     return Reason(
         rule=rule, outcome=outcome, category=category, value=spread.value, low=low, high=high,
-        bound=bound, p_value=p_value, n=max(pair.new.n for pair in pairs),
-        n_positive=sum(pair.new.n_positive for pair in pairs), words=words,
+        bound=bound, p_value=p_value, n=n, n_positive=n_positive, words=words,
     )  # fmt: skip

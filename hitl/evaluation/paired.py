@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hitl.evaluation.arrays import BoolArray, FloatArray
-from hitl.evaluation.bootstrap import resampled
+from hitl.evaluation.bootstrap import MIN_DEFINED, resampled
 from hitl.evaluation.cells import MEASURES, Cell, Table
 
 _AREA = MEASURES.index("average_precision")
@@ -25,28 +25,32 @@ class Pair(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """A figure and its replicates under resampling (those that exist)."""
+    """A figure and its replicates under resampling, NaN where a resample has none."""
 
     value: float
     replicates: FloatArray
 
-    def bounds(self, confidence: float) -> tuple[float, float]:
-        """One-sided lower and upper bound, each at this confidence."""
-        low, high = np.quantile(self.replicates, (1.0 - confidence, confidence))
+    def bounds(self, confidence: float) -> tuple[float, float] | None:
+        """One-sided lower and upper bound, each at this confidence; None where too few exist."""
+        defined = self.replicates[np.isfinite(self.replicates)]
+        if len(defined) < max(1.0, MIN_DEFINED * len(self.replicates)):
+            return None
+        low, high = np.quantile(defined, (1.0 - confidence, confidence))
         return float(low), float(high)
 
     def chance_at_most(self, bound: float) -> float:
         """Bootstrap p-value of "the true figure is at most this"."""
-        return _p_value(self.replicates <= bound)
+        return _p_value(self.replicates > bound)
 
     def chance_at_least(self, bound: float) -> float:
         """Bootstrap p-value of "the true figure is at least this"."""
-        return _p_value(self.replicates >= bound)
+        return _p_value(self.replicates < bound)
 
 
-def _p_value(against: BoolArray) -> float:
-    # One is added to both, so that a p-value is never 0 (Davison and Hinkley 1997, 4.2).
-    return (1.0 + float(np.count_nonzero(against))) / (1.0 + len(against))
+def _p_value(speaks_for: BoolArray) -> float:
+    # One is added to both, so that a p-value is never 0 (Davison and Hinkley 1997, 4.2). What
+    # does not exist speaks for nothing.
+    return (1.0 + float(np.count_nonzero(~speaks_for))) / (1.0 + len(speaks_for))
 
 
 def paired_categories(
@@ -69,14 +73,24 @@ def paired_categories(
 MEANS = 3
 
 
-def differences(pairs: Sequence[Pair], resample: FloatArray) -> FloatArray:
-    """(B, categories + 3): each change in average precision, macro change, NLL ratio, F1 change."""
+def differences(
+    pairs: Sequence[Pair], resample: FloatArray, *, in_mean: BoolArray | None = None
+) -> FloatArray:
+    """(B, categories + 3): each change in average precision, macro change, NLL ratio, F1 change.
+
+    The last three are over the categories `in_mean`, by default all; NaN over none.
+    """
     new = np.stack([pair.new.figures(resample) for pair in pairs], axis=1)
     old = np.stack([pair.old.figures(resample) for pair in pairs], axis=1)
     areas = new[:, :, _AREA] - old[:, :, _AREA]
+    if in_mean is None:
+        in_mean = np.ones(len(pairs), dtype=bool)
+    if not in_mean.any():
+        return np.column_stack([areas, np.full((len(areas), MEANS), np.nan)])
+    new, old = new[:, in_mean], old[:, in_mean]
     nll = new[:, :, _NLL].mean(axis=1) / np.maximum(old[:, :, _NLL].mean(axis=1), 1e-12)
     f1 = (new[:, :, _F1] - old[:, :, _F1]).mean(axis=1)
-    return np.column_stack([areas, areas.mean(axis=1), nll - 1.0, f1])
+    return np.column_stack([areas, areas[:, in_mean].mean(axis=1), nll - 1.0, f1])
 
 
 def skill(pairs: Sequence[Pair], table: Table, *, resamples: int, seed: int) -> Spread:
@@ -115,10 +129,8 @@ def spreads(
         resamples=resamples,
         rng=np.random.default_rng(seed),
     )
-    # A resample without one violating item of some category has no figure; it is left out.
     return [
-        Spread(float(value), column[np.isfinite(column)])
-        for value, column in zip(values, replicates.T, strict=True)
+        Spread(float(value), column) for value, column in zip(values, replicates.T, strict=True)
     ]
 
 
@@ -153,7 +165,8 @@ def gain_in_average_precision(
         truth: shape (N,), 1, 0 or NaN. Items that lack any of the three are left out.
 
     Returns:
-        None with fewer than `min_events` groups on either side of the answer.
+        None with fewer than `min_events` groups on either side of the answer, or so few that the
+        difference does not exist in too many resamples.
     """
     both = [np.asarray(one, dtype=np.float64) for one in (old, new)]
     answers = np.asarray(truth, dtype=np.float64)
@@ -178,6 +191,8 @@ def gain_in_average_precision(
         return differences(pairs, resample)[:, :1]
 
     (spread,) = spreads(difference, after, resamples=resamples, seed=seed)
-    low, high = spread.bounds((1.0 + confidence) / 2.0)
+    limits = spread.bounds((1.0 + confidence) / 2.0)
+    if limits is None:
+        return None
     positives = int(np.count_nonzero(answers[rows] == 1))
-    return Gain(spread.value, low, high, len(rows), positives)
+    return Gain(spread.value, *limits, len(rows), positives)

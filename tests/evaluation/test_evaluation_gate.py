@@ -16,6 +16,7 @@ from hitl.evaluation import (
     Verdict,
     VerdictDecision,
     average_precision,
+    cannot_compare,
     judge,
 )
 from hitl.evaluation.cells import Table
@@ -138,6 +139,99 @@ def test_a_thin_category_is_noted_and_not_judged() -> None:
     assert "9" in str(reason(found, "category", "spam"))
 
 
+def thin_world(seed: int, *, positives: int) -> tuple[World, NDArray[Any], NDArray[Any]]:
+    """A better challenger, and a second category of which the test side knows little."""
+    world = World(seed=seed)
+    world.truth[:, 1] = 0.0
+    world.truth[np.argsort(-world.behind[:, 1])[:positives], 1] = 1.0
+    return world, world.model(noise=1.5), world.model(noise=0.2)
+
+
+def test_a_category_too_thin_to_show_that_nothing_is_lost_does_not_hold_up_the_rest() -> None:
+    world, old, new = thin_world(seed=20, positives=15)
+    new[:, 1] = old[:, 1]
+    new[::7, 1] *= 0.9
+
+    found = verdict(old, new, world.truth)
+
+    thin = reason(found, "category", "spam")
+    assert VerdictDecision.PROMOTE == found.decision
+    assert Outcome.NOTED == thin.outcome
+    assert "with 15 of 50 events it counts only where it is shown to be lower" in thin.words
+    assert "over 1 categories" in reason(found, "macro").words
+
+
+def test_a_thin_category_that_is_shown_to_be_lower_stops_the_challenger() -> None:
+    world, old, new = thin_world(seed=21, positives=15)
+    old[:, 1] = _probability(world.behind[:, 1])
+    new[:, 1] = np.random.default_rng(0).random(len(new))
+
+    found = verdict(old, new, world.truth)
+
+    assert VerdictDecision.REFUSE == found.decision
+    assert ("category", "spam", Outcome.FAILED) == (
+        found.reasons[0].rule, found.reasons[0].category, found.reasons[0].outcome,
+    )  # fmt: skip
+
+
+def test_a_mean_needs_more_events_than_a_warning() -> None:
+    world = World(seed=22)
+    kept = [np.flatnonzero(world.truth[:, k])[15:] for k in range(2)]
+    for k, rows in enumerate(kept):
+        world.truth[rows, k] = 0.0
+
+    found = verdict(world.model(noise=1.5), world.model(noise=0.2), world.truth)
+
+    assert VerdictDecision.INSUFFICIENT == found.decision
+    assert "none of 2 categories has 20 events" in reason(found, "macro").words
+
+
+def test_what_decides_leads_the_reasons() -> None:
+    world = World(seed=2)
+
+    found = verdict(world.model(noise=0.2), world.model(noise=1.5), world.truth)
+
+    order = [Outcome.FAILED, Outcome.UNDECIDED, Outcome.PASSED, Outcome.NOTED]
+    outcomes = [order.index(one.outcome) for one in found.reasons]
+    assert Outcome.FAILED == found.reasons[0].outcome
+    assert sorted(outcomes) == outcomes
+
+
+def test_a_champion_that_cannot_be_asked_leaves_it_to_a_person() -> None:
+    found = cannot_compare("model a: its bundle is gone")
+
+    assert VerdictDecision.INSUFFICIENT == found.decision
+    assert ["nothing was compared: model a: its bundle is gone"] == [
+        one.words for one in found.reasons
+    ]
+
+
+def test_categories_of_one_event_each_are_undecided_and_never_a_crash() -> None:
+    # Nearly every resample lacks the one event of some category: the mean has no replicates.
+    rng = np.random.default_rng(0)
+    names = [f"c{k}" for k in range(12)]
+    truth = np.zeros((60, 12))
+    truth[np.arange(12), np.arange(12)] = 1.0
+
+    found = judge(
+        rng.random((60, 12)), rng.random((60, 12)), truth, names,
+        rules=GateRules(min_category_positives=1, resamples=100), thresholds=[0.5] * 12, seed=1,
+    )  # fmt: skip
+
+    macro = reason(found, "macro")
+    assert VerdictDecision.PROMOTE != found.decision
+    assert (Outcome.UNDECIDED, None, None) == (macro.outcome, macro.low, macro.high)
+    assert "too few resamples have it" in macro.words
+
+
+def test_a_mean_counts_each_item_once() -> None:
+    world = World(seed=23)
+
+    macro = reason(verdict(world.model(noise=1.5), world.model(noise=0.2), world.truth), "macro")
+
+    assert (1500, int(world.truth.any(axis=1).sum())) == (macro.n, macro.n_positive)
+
+
 def test_one_category_that_is_much_worse_stops_a_better_mean() -> None:
     world = World(seed=8)
     old, new = world.model(noise=2.0), world.model(noise=0.0)
@@ -167,11 +261,12 @@ def test_what_passes_alone_may_not_pass_among_others() -> None:
         thresholds=[0.5, 0.5], weights=None, groups=None,
     )  # fmt: skip
     pairs, _ = paired_categories(table, table, CATEGORIES, min_events=10)
+    rules = dataclasses.replace(RULES, min_category_positives=10)
     # Four in a hundred resamples lose more than the margin.
     spread = Spread(0.0, np.concatenate([np.full(40, -0.03), np.full(960, 0.01)]))
 
-    alone = list(category_reasons([spread], pairs[:1], RULES))
-    together = list(category_reasons([spread, spread], pairs, RULES))
+    alone = list(category_reasons([spread], pairs[:1], rules))
+    together = list(category_reasons([spread, spread], pairs, rules))
 
     assert [Outcome.PASSED] == [one.outcome for one in alone]
     assert [Outcome.UNDECIDED] * 2 == [one.outcome for one in together]

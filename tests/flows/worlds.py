@@ -20,7 +20,7 @@ from tests.labels.builders import annotate, move
 RECIPE = Recipe(
     selection=SelectionRecipe(batch_size=120, audit_fraction=0.4),
     training=TrainingRecipe(min_labels=20, embedding_dimensions=8, folds=3),
-    gate=GateRecipe(margin=0.3, min_test_items=20, min_category_positives=3),
+    gate=GateRecipe(margin=0.3, min_test_items=20, min_category_positives=5),
 )
 
 _INNOCENT = [
