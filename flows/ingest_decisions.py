@@ -102,7 +102,7 @@ def _store(
     with begin(engine) as tx:
         contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
         decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
-        decisions.record_rejects(tx, mapped.rejects, source=source)
+        decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
     return (
         contents.with_rejected(mapped.rejected_items),
         decided.with_rejected(mapped.rejected_decisions),

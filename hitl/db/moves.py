@@ -66,21 +66,51 @@ END $$;
 CREATE TRIGGER entries_log_move AFTER INSERT OR UPDATE ON entries
     FOR EACH ROW EXECUTE FUNCTION log_entry_move();
 
+-- Its arguments name the columns that may change all the same.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' AND TG_NARGS > 0 THEN
+        IF to_jsonb(NEW) - TG_ARGV = to_jsonb(OLD) - TG_ARGV THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION '% keeps what was written; only % may change',
+            TG_TABLE_NAME, array_to_string(TG_ARGV, ', ') USING ERRCODE = 'check_violation';
+    END IF;
     RAISE EXCEPTION '% is append-only; add a new row instead', TG_TABLE_NAME
         USING ERRCODE = 'check_violation';
 END $$;
 """
 
-# A published number must be computable again, so the rows behind it may not change. Erasure of
-# content touches `items` and `annotations`, which are therefore not in this list.
-APPEND_ONLY = ("decisions", "picks", "entry_events", "votes", "labels", "promotions", "verdicts")
+# A published number must be computable again, so the rows behind it may not change, but for the
+# columns named here. Not in this list: `items` and `annotations`, which an erasure must reach;
+# what speaks of a Label Studio project, which goes with it; `rejects`, `measurements` and
+# `collect_cursors`, which say how things stand now.
+APPEND_ONLY: dict[str, tuple[str, ...]] = {
+    "decisions": (),
+    "conflicts": (),
+    "policies": (),
+    "policy_categories": (),
+    "recipes": (),
+    "batches": (),
+    "picks": (),
+    "entries": ("state", "priority", "reason", "closed_at"),
+    "entry_events": (),
+    "votes": (),
+    "labels": (),
+    "snapshots": ("path", "last_label_id"),
+    "model_versions": ("state", "path"),
+    "evaluations": (),
+    "verdicts": (),
+    "promotions": (),
+}
 
 
 def append_only_trigger(table: str) -> str:
-    """The statement that makes one table refuse UPDATE and DELETE."""
+    """The statements that make one table refuse DELETE, TRUNCATE and what may not be updated."""
+    mutable = ", ".join(f"'{column}'" for column in APPEND_ONLY[table])
     return (
         f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE ON {table} "
-        "FOR EACH ROW EXECUTE FUNCTION refuse_change()"
+        f"FOR EACH ROW EXECUTE FUNCTION refuse_change({mutable});\n"
+        f"CREATE TRIGGER {table}_never_emptied BEFORE TRUNCATE ON {table} "
+        "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
     )

@@ -1,4 +1,8 @@
-"""Every table on one page, in the order an item meets them. Append-only unless said."""
+"""Every table on one page, in the order an item meets them. Append-only unless said.
+
+Triggers see to it (`APPEND_ONLY` in hitl/db/moves.py), but for annotations, which an erasure
+must reach.
+"""
 
 from datetime import datetime
 
@@ -55,6 +59,7 @@ def _one_of(
 # 1 · what came in ---------------------------------------------------------------------------
 
 # `text` is NULL while only decisions of the item have arrived; content may come later, once.
+# Mutable: what is NULL is filled.
 items = Table(
     "items",
     metadata,
@@ -103,15 +108,17 @@ conflicts = Table(
 )
 
 # Rows that could not be read. Never holds content: line, field and reason are enough to find it.
+# Mutable: what a complete reading of the same source no longer finds is deleted.
 rejects = Table(
     "rejects",
     metadata,
     Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # what it was read for: 'content', 'decisions', 'both'
     Column("line", BigInteger, nullable=False),
     Column("field", Text, nullable=False),
     Column("reason", Text, nullable=False),
     _now("seen_at"),
-    PrimaryKeyConstraint("source", "line", "field"),
+    PrimaryKeyConstraint("source", "kind", "line", "field"),
 )
 
 # 2 · by which rules, and how ----------------------------------------------------------------
@@ -182,7 +189,7 @@ picks = Table(
     ),
 )
 
-# Mutable: `state`, `priority`, `closed_at`. Moves are checked by a trigger (hitl/db/moves.py).
+# Mutable: `state`, `priority`, `reason`, `closed_at`; a trigger checks moves (hitl/db/moves.py).
 entries = Table(
     "entries",
     metadata,
@@ -235,6 +242,7 @@ entry_events = Table(
 
 # 4 · Label Studio ---------------------------------------------------------------------------
 
+# A project that is gone from Label Studio is deleted, with its pushes, tasks and cursor.
 labelling_projects = Table(
     "labelling_projects",
     metadata,
@@ -361,6 +369,7 @@ labels = Table(
 
 # 6 · models ---------------------------------------------------------------------------------
 
+# Mutable: `path`, `last_label_id`, when the same content is frozen again.
 snapshots = Table(
     "snapshots",
     metadata,
@@ -385,9 +394,7 @@ model_versions = Table(
     Column("seed", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("path", Text, nullable=False),
-    Column(
-        "digest", Text, nullable=False
-    ),  # of the bundle's bytes: what decides is what was judged
+    Column("digest", Text, nullable=False),  # of the bundle's bytes: what was judged decides
     Column("metrics", JSONB, nullable=False),
     # Shown above all else on its card, such as that its data was made up.
     Column("data_note", Text, nullable=False, server_default=""),
@@ -458,6 +465,7 @@ promotions = Table(
 
 # 7 · what we can say of the decisions that were made ------------------------------------------
 
+# Mutable: a window that is measured again takes the place of what stood there.
 measurements = Table(
     "measurements",
     metadata,

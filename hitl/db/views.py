@@ -75,13 +75,13 @@ DASHBOARD_VIEWS: dict[str, str] = {
         ) open_entries GROUP BY policy_id, state
     """,
     "throughput_hourly": """
-        SELECT e.policy_id, date_trunc('hour', v.happened_at) AS hour,
+        SELECT e.policy_id, date_trunc('hour', v.happened_at, 'UTC') AS hour,
                count(*) FILTER (WHERE v.from_state IS NULL) AS opened,
                count(*) FILTER (WHERE v.to_state = 'dispatched') AS dispatched,
                count(*) FILTER (WHERE v.to_state = 'done') AS done,
                count(*) FILTER (WHERE v.to_state = 'dead') AS dead
         FROM entry_events v JOIN entries e USING (entry_id)
-        GROUP BY e.policy_id, date_trunc('hour', v.happened_at)
+        GROUP BY e.policy_id, date_trunc('hour', v.happened_at, 'UTC')
     """,
     "loop_lag": """
         SELECT p.policy_id,
@@ -101,7 +101,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
         FROM policies p
     """,
     "reviewer_daily": """
-        SELECT reviewer, stage, date_trunc('day', updated_at) AS day,
+        SELECT reviewer, stage, date_trunc('day', updated_at, 'UTC') AS day,
                count(*) FILTER (WHERE kind = 'submitted') AS submitted,
                count(*) FILTER (WHERE kind = 'skipped') AS skipped,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY lead_seconds) AS median_seconds
@@ -109,7 +109,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
             SELECT DISTINCT ON (unique_id) * FROM annotations
             ORDER BY unique_id, updated_at DESC
         ) newest WHERE kind <> 'deleted'
-        GROUP BY reviewer, stage, date_trunc('day', updated_at)
+        GROUP BY reviewer, stage, date_trunc('day', updated_at, 'UTC')
     """,
     "label_counts": """
         SELECT policy_id, category, count(*) AS labels,
@@ -140,8 +140,8 @@ DASHBOARD_VIEWS: dict[str, str] = {
     """,
     "online_metrics": """
         SELECT policy_id, model_version, window_start, window_end, metric, category,
-               slice_name, slice_value, kind, value, low, high, n, n_effective, code, method,
-               measured_at
+               slice_name, slice_value, kind, value, low, high, n, n_effective, unstable,
+               code, method, measured_at
         FROM measurements
     """,
     "model_versions": """
@@ -155,16 +155,25 @@ DASHBOARD_VIEWS: dict[str, str] = {
 
 DASHBOARD_ROLE = "hitl_dashboard"
 
-# Roles live in the cluster, not in the database: another database may have made it already.
+# Roles live in the cluster, not in the database: another database may have made it already, or a
+# DBA where our own login may not.
 CREATE_ROLE = f"""
 DO $$ BEGIN
-    CREATE ROLE {DASHBOARD_ROLE} NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{DASHBOARD_ROLE}') THEN
+        CREATE ROLE {DASHBOARD_ROLE} NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'this login may not create roles; let an administrator run '
+            'CREATE ROLE {DASHBOARD_ROLE} NOLOGIN; and migrate again'
+            USING ERRCODE = 'insufficient_privilege';
 END $$
 """
 
+# The schema public stays as it is, because others may live there: no table of ours is granted to
+# PUBLIC, so the role reads its views and nothing else.
 GRANTS = (
-    "REVOKE ALL ON SCHEMA public FROM PUBLIC",
     f"GRANT USAGE ON SCHEMA dashboard TO {DASHBOARD_ROLE}",
     f"GRANT SELECT ON ALL TABLES IN SCHEMA dashboard TO {DASHBOARD_ROLE}",
 )

@@ -133,18 +133,3 @@ class NoProbabilityColumns(Refused):
             f'such as {first} = "score_{first}" (left our name, right the source\'s column; '
             "scores.NAME reaches into a JSON object)"
         )
-
-
-class StoreRefused(Refused):
-    """Postgres would not take a chunk. Its own message may quote content, so it is withheld."""
-
-    def __init__(self, source: str, sqlstate: str | None, constraint: str | None) -> None:
-        about = f"SQLSTATE {sqlstate or 'unknown'}"
-        if constraint:
-            about += f", constraint {constraint}"
-        super().__init__(
-            f"{source}: Postgres refused a chunk of rows ({about}) and nothing of it was kept; "
-            "this is a gap in intake's own checks, please report it with this code"
-        )
-        self.source = source
-        self.sqlstate = sqlstate

@@ -11,8 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from hitl.decisions.chunks import Reject
-from hitl.decisions.staging.store import stage, without_content
+from hitl.decisions.staging.store import stage
 from hitl.decisions.values import content_hash
 from hitl.records import Decision, Item
 
@@ -39,17 +38,6 @@ class Counts:
     def with_rejected(self, rejected: int) -> Counts:
         """The same, with rows that never reached the store."""
         return replace(self, read=self.read + rejected, rejected=self.rejected + rejected)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredReject:
-    """A row that was set aside, as `hitl rejects` lists it."""
-
-    source: str
-    line: int
-    field: str
-    reason: str
-    seen_at: datetime
 
 
 # Locks are taken in one order everywhere: new items, held items, decisions, conflicts, rejects,
@@ -147,19 +135,6 @@ SELECT DISTINCT 'decision', item_id,
 ORDER BY 2, 3, 4 ON CONFLICT DO NOTHING
 """
 
-_STAGE_REJECTS = """
-CREATE TEMP TABLE IF NOT EXISTS intake_rejects (line bigint, field text, reason text)
-ON COMMIT DROP
-"""
-# A source that was mended half may be wrong in another way now: the newest reason counts.
-_KEEP_REJECTS = """
-INSERT INTO rejects (source, line, field, reason)
-SELECT CAST(:source AS text), line, field, reason FROM intake_rejects ORDER BY line, field
-ON CONFLICT (source, line, field) DO UPDATE
-SET reason = excluded.reason, seen_at = clock_timestamp()
-WHERE rejects.reason <> excluded.reason
-"""
-
 
 def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts:
     """Store items by id: the first text of an item stands, and gaps beside it are filled.
@@ -171,15 +146,14 @@ def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts
     if not items:
         return Counts()
     leads, others = _fold(items)
-    with without_content(tx, source):
-        stage(tx, _STAGE_ITEMS, "intake_items", _item_fields(leads, others))
-        new = int(tx.execute(text(_INSERT_ITEMS)).scalar_one())
-        tx.execute(text(_LOCK_ITEMS))
-        new += tx.execute(text(_FILL_STUBS)).rowcount
-        tx.execute(text(_FILL_GAPS))
-        conflicts = int(tx.execute(text(_COUNT_CONTENT_CONFLICTS)).scalar_one())
-        if conflicts:
-            tx.execute(text(_KEEP_CONTENT_CONFLICTS), {"source": source})
+    stage(tx, _STAGE_ITEMS, "intake_items", _item_fields(leads, others))
+    new = int(tx.execute(text(_INSERT_ITEMS)).scalar_one())
+    tx.execute(text(_LOCK_ITEMS))
+    new += tx.execute(text(_FILL_STUBS)).rowcount
+    tx.execute(text(_FILL_GAPS))
+    conflicts = int(tx.execute(text(_COUNT_CONTENT_CONFLICTS)).scalar_one())
+    if conflicts:
+        tx.execute(text(_KEEP_CONTENT_CONFLICTS), {"source": source})
     read = sum(item.text is not None for item in items)
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
 
@@ -192,53 +166,14 @@ def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: st
     """
     if not decisions:
         return Counts()
-    with without_content(tx, source):
-        stage(tx, _STAGE_DECISIONS, "intake_decisions", _decision_fields(decisions))
-        tx.execute(text(_INSERT_STUBS))
-        new = tx.execute(text(_INSERT_DECISIONS)).rowcount
-        conflicts = int(tx.execute(text(_COUNT_DECISION_CONFLICTS)).scalar_one())
-        if conflicts:
-            tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
+    stage(tx, _STAGE_DECISIONS, "intake_decisions", _decision_fields(decisions))
+    tx.execute(text(_INSERT_STUBS))
+    new = tx.execute(text(_INSERT_DECISIONS)).rowcount
+    conflicts = int(tx.execute(text(_COUNT_DECISION_CONFLICTS)).scalar_one())
+    if conflicts:
+        tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
     read = len(decisions)
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
-
-
-def record_rejects(tx: Connection, rejects: Sequence[Reject], *, source: str) -> None:
-    """Keep what was set aside; the same line and field again is one row."""
-    if not rejects:
-        return
-    once = {(one.line, one.field): one.reason for one in rejects}
-    with without_content(tx, source):
-        fields = ((line, name, reason) for (line, name), reason in sorted(once.items()))
-        stage(tx, _STAGE_REJECTS, "intake_rejects", fields)
-        tx.execute(text(_KEEP_REJECTS), {"source": source})
-
-
-def list_rejects(
-    tx: Connection, *, source: str | None = None, limit: int = 100
-) -> list[StoredReject]:
-    """Rows set aside, by source and line.
-
-    `source` is a whole source name or the end of one after a slash, such as `log.csv`.
-    """
-    rows = tx.execute(
-        text(
-            "SELECT source, line, field, reason, seen_at FROM rejects "
-            "WHERE CAST(:source AS text) IS NULL OR source = :source "
-            "OR right(source, length(:source) + 1) = '/' || :source "
-            "ORDER BY source, line, field LIMIT :limit"
-        ),
-        {"source": source, "limit": limit},
-    )
-    return [StoredReject(*row) for row in rows]
-
-
-def count_rejects(tx: Connection) -> dict[str, int]:
-    """How many rows are set aside, by source."""
-    rows = tx.execute(
-        text("SELECT source, count(DISTINCT line) FROM rejects GROUP BY source ORDER BY source")
-    )
-    return {row[0]: row[1] for row in rows}
 
 
 def payload_hash(decision: Decision) -> str:

@@ -96,6 +96,7 @@ def upgrade() -> None:
     op.create_table(
         "rejects",
         sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("line", sa.BigInteger(), nullable=False),
         sa.Column("field", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
@@ -105,7 +106,7 @@ def upgrade() -> None:
             server_default=sa.text("clock_timestamp()"),
             nullable=False,
         ),
-        sa.PrimaryKeyConstraint("source", "line", "field", name=op.f("pk_rejects")),
+        sa.PrimaryKeyConstraint("source", "kind", "line", "field", name=op.f("pk_rejects")),
     )
     op.create_table(
         "batches",

@@ -37,25 +37,67 @@ END $$;
 CREATE TRIGGER entries_log_move AFTER INSERT OR UPDATE ON entries
     FOR EACH ROW EXECUTE FUNCTION log_entry_move();
 
+-- Its arguments name the columns that may change all the same.
 CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' AND TG_NARGS > 0 THEN
+        IF to_jsonb(NEW) - TG_ARGV = to_jsonb(OLD) - TG_ARGV THEN
+            RETURN NEW;
+        END IF;
+        RAISE EXCEPTION '% keeps what was written; only % may change',
+            TG_TABLE_NAME, array_to_string(TG_ARGV, ', ') USING ERRCODE = 'check_violation';
+    END IF;
     RAISE EXCEPTION '% is append-only; add a new row instead', TG_TABLE_NAME
         USING ERRCODE = 'check_violation';
 END $$;
 -- next --
-CREATE TRIGGER decisions_append_only BEFORE UPDATE OR DELETE ON decisions FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER decisions_append_only BEFORE UPDATE OR DELETE ON decisions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER decisions_never_emptied BEFORE TRUNCATE ON decisions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER picks_append_only BEFORE UPDATE OR DELETE ON picks FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER conflicts_append_only BEFORE UPDATE OR DELETE ON conflicts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER conflicts_never_emptied BEFORE TRUNCATE ON conflicts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER entry_events_append_only BEFORE UPDATE OR DELETE ON entry_events FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER policies_append_only BEFORE UPDATE OR DELETE ON policies FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER policies_never_emptied BEFORE TRUNCATE ON policies FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER votes_append_only BEFORE UPDATE OR DELETE ON votes FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER policy_categories_append_only BEFORE UPDATE OR DELETE ON policy_categories FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER policy_categories_never_emptied BEFORE TRUNCATE ON policy_categories FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER labels_append_only BEFORE UPDATE OR DELETE ON labels FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER recipes_append_only BEFORE UPDATE OR DELETE ON recipes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER recipes_never_emptied BEFORE TRUNCATE ON recipes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER promotions_append_only BEFORE UPDATE OR DELETE ON promotions FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER batches_append_only BEFORE UPDATE OR DELETE ON batches FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER batches_never_emptied BEFORE TRUNCATE ON batches FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
-CREATE TRIGGER verdicts_append_only BEFORE UPDATE OR DELETE ON verdicts FOR EACH ROW EXECUTE FUNCTION refuse_change()
+CREATE TRIGGER picks_append_only BEFORE UPDATE OR DELETE ON picks FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER picks_never_emptied BEFORE TRUNCATE ON picks FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER entries_append_only BEFORE UPDATE OR DELETE ON entries FOR EACH ROW EXECUTE FUNCTION refuse_change('state', 'priority', 'reason', 'closed_at');
+CREATE TRIGGER entries_never_emptied BEFORE TRUNCATE ON entries FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER entry_events_append_only BEFORE UPDATE OR DELETE ON entry_events FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER entry_events_never_emptied BEFORE TRUNCATE ON entry_events FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER votes_append_only BEFORE UPDATE OR DELETE ON votes FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER votes_never_emptied BEFORE TRUNCATE ON votes FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER labels_append_only BEFORE UPDATE OR DELETE ON labels FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER labels_never_emptied BEFORE TRUNCATE ON labels FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER snapshots_append_only BEFORE UPDATE OR DELETE ON snapshots FOR EACH ROW EXECUTE FUNCTION refuse_change('path', 'last_label_id');
+CREATE TRIGGER snapshots_never_emptied BEFORE TRUNCATE ON snapshots FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER model_versions_append_only BEFORE UPDATE OR DELETE ON model_versions FOR EACH ROW EXECUTE FUNCTION refuse_change('state', 'path');
+CREATE TRIGGER model_versions_never_emptied BEFORE TRUNCATE ON model_versions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER evaluations_append_only BEFORE UPDATE OR DELETE ON evaluations FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER evaluations_never_emptied BEFORE TRUNCATE ON evaluations FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER verdicts_append_only BEFORE UPDATE OR DELETE ON verdicts FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER verdicts_never_emptied BEFORE TRUNCATE ON verdicts FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+-- next --
+CREATE TRIGGER promotions_append_only BEFORE UPDATE OR DELETE ON promotions FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER promotions_never_emptied BEFORE TRUNCATE ON promotions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
 INSERT INTO entry_moves (from_state, to_state) VALUES
     ('waiting', 'dispatched'),
@@ -139,13 +181,13 @@ CREATE VIEW dashboard.queue_age AS
         ) open_entries GROUP BY policy_id, state
 -- next --
 CREATE VIEW dashboard.throughput_hourly AS 
-        SELECT e.policy_id, date_trunc('hour', v.happened_at) AS hour,
+        SELECT e.policy_id, date_trunc('hour', v.happened_at, 'UTC') AS hour,
                count(*) FILTER (WHERE v.from_state IS NULL) AS opened,
                count(*) FILTER (WHERE v.to_state = 'dispatched') AS dispatched,
                count(*) FILTER (WHERE v.to_state = 'done') AS done,
                count(*) FILTER (WHERE v.to_state = 'dead') AS dead
         FROM entry_events v JOIN entries e USING (entry_id)
-        GROUP BY e.policy_id, date_trunc('hour', v.happened_at)
+        GROUP BY e.policy_id, date_trunc('hour', v.happened_at, 'UTC')
 -- next --
 CREATE VIEW dashboard.loop_lag AS 
         SELECT p.policy_id,
@@ -165,7 +207,7 @@ CREATE VIEW dashboard.loop_lag AS
         FROM policies p
 -- next --
 CREATE VIEW dashboard.reviewer_daily AS 
-        SELECT reviewer, stage, date_trunc('day', updated_at) AS day,
+        SELECT reviewer, stage, date_trunc('day', updated_at, 'UTC') AS day,
                count(*) FILTER (WHERE kind = 'submitted') AS submitted,
                count(*) FILTER (WHERE kind = 'skipped') AS skipped,
                percentile_cont(0.5) WITHIN GROUP (ORDER BY lead_seconds) AS median_seconds
@@ -173,7 +215,7 @@ CREATE VIEW dashboard.reviewer_daily AS
             SELECT DISTINCT ON (unique_id) * FROM annotations
             ORDER BY unique_id, updated_at DESC
         ) newest WHERE kind <> 'deleted'
-        GROUP BY reviewer, stage, date_trunc('day', updated_at)
+        GROUP BY reviewer, stage, date_trunc('day', updated_at, 'UTC')
 -- next --
 CREATE VIEW dashboard.label_counts AS 
         SELECT policy_id, category, count(*) AS labels,
@@ -203,8 +245,8 @@ CREATE VIEW dashboard.batch_yield AS
 -- next --
 CREATE VIEW dashboard.online_metrics AS 
         SELECT policy_id, model_version, window_start, window_end, metric, category,
-               slice_name, slice_value, kind, value, low, high, n, n_effective, code, method,
-               measured_at
+               slice_name, slice_value, kind, value, low, high, n, n_effective, unstable,
+               code, method, measured_at
         FROM measurements
 -- next --
 CREATE VIEW dashboard.model_versions AS 
@@ -215,11 +257,16 @@ CREATE VIEW dashboard.model_versions AS
         FROM model_versions m JOIN snapshots s USING (snapshot_id)
 -- next --
 DO $$ BEGIN
-    CREATE ROLE hitl_dashboard NOLOGIN;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'hitl_dashboard') THEN
+        CREATE ROLE hitl_dashboard NOLOGIN;
+    END IF;
+EXCEPTION
+    WHEN duplicate_object OR unique_violation THEN NULL;
+    WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'this login may not create roles; let an administrator run '
+            'CREATE ROLE hitl_dashboard NOLOGIN; and migrate again'
+            USING ERRCODE = 'insufficient_privilege';
 END $$
--- next --
-REVOKE ALL ON SCHEMA public FROM PUBLIC
 -- next --
 GRANT USAGE ON SCHEMA dashboard TO hitl_dashboard
 -- next --

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from datetime import datetime
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, text, update
+from sqlalchemy import Connection, Table, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from hitl.db.moves import LEGAL_MOVES
-from hitl.db.schema import entries, entry_events
+from hitl.db.moves import APPEND_ONLY, LEGAL_MOVES
+from hitl.db.schema import entries, entry_events, metadata
 from hitl.records import EntryId, EntryState
-from tests.builders import add_entries, add_items, add_policy
+from tests.builders import NOON, add_entries, add_items, add_policy
+from tests.labels.builders import annotate
 
 pytestmark = pytest.mark.postgres
 
@@ -80,19 +83,72 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
     assert [first] == tx.execute(select(entries.c.entry_id)).scalars().all()
 
 
-@pytest.mark.parametrize("change", ["DELETE FROM picks", "UPDATE picks SET rank = 7"])
-def test_the_ledger_of_picks_cannot_be_rewritten(tx: Connection, change: str) -> None:
+# What a check constraint asks for, where any value of the type would not do.
+_SAID = {
+    "conflicts.kind": "content",
+    "promotions.kind": "promotion",
+    "model_versions.state": "challenger",
+    "evaluations.code": "too_few_events",
+}
+
+
+@pytest.fixture
+def filled(tx: Connection) -> Connection:
+    """A row in every append-only table."""
     add_items(tx, {"i1": "a"})
-    add_entries(tx, ["i1"], policy=add_policy(tx))
+    [entry_id] = add_entries(tx, ["i1"], policy=add_policy(tx))
+    annotate(tx, entry_id)
+    for table in metadata.sorted_tables:
+        if table.name in APPEND_ONLY and tx.execute(select(table).limit(1)).first() is None:
+            tx.execute(insert(table).values(_dull_row(tx, table)))
+    return tx
 
-    with pytest.raises(IntegrityError, match="append-only"):
-        tx.execute(text(change))
+
+def _dull_row(tx: Connection, table: Table) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for column in table.columns:
+        said = _SAID.get(f"{table.name}.{column.name}")
+        if said or column.nullable or column.server_default is not None or column.identity:
+            row |= {column.name: said} if said else {}
+        elif column.foreign_keys:
+            row[column.name] = tx.execute(select(next(iter(column.foreign_keys)).column)).scalar()
+        else:
+            dull = {str: "x", int: 1, float: 1.0, bool: True, datetime: NOON, dict: {}}
+            row[column.name] = dull[column.type.python_type]
+    return row
 
 
-def test_the_dashboard_role_reads_the_views_and_nothing_else(tx: Connection) -> None:
-    tx.execute(text("SET LOCAL ROLE hitl_dashboard"))
+@pytest.mark.parametrize("table", APPEND_ONLY)
+def test_what_is_append_only_cannot_be_rewritten(filled: Connection, table: str) -> None:
+    fixed = [c.name for c in metadata.tables[table].columns if c.name not in APPEND_ONLY[table]]
+    # An identity column may only be set to its default, which is another number all the same.
+    changes = [f"UPDATE {table} SET {name} = {_another(table, name)}" for name in fixed]
 
-    assert 0 == tx.execute(text("SELECT count(*) FROM dashboard.queue_depth")).scalar_one()
-    for table in ("public.items", "public.labels", "public.annotations", "public.decisions"):
-        with pytest.raises(Exception, match="permission denied"), tx.begin_nested():
-            tx.execute(text(f"SELECT count(*) FROM {table}"))
+    for change in [*changes, f"DELETE FROM {table}", f"TRUNCATE {table} CASCADE"]:
+        with (
+            pytest.raises(IntegrityError, match=r"is append-only|keeps what was written"),
+            filled.begin_nested(),
+        ):
+            filled.execute(text(change))
+
+
+def _another(table: str, name: str) -> str:
+    column = metadata.tables[table].columns[name]
+    if column.identity is not None:
+        return "DEFAULT"
+    others = {str: "'y'", bool: "false", datetime: "'1999-01-01Z'", dict: "'[7]'"}
+    return others.get(column.type.python_type, "7")
+
+
+@pytest.mark.parametrize("table", [table for table, mutable in APPEND_ONLY.items() if mutable])
+def test_columns_that_may_change_do(filled: Connection, table: str) -> None:
+    values = {
+        "entries": {"state": "dispatched", "priority": 3.0, "reason": "why"},
+        "snapshots": {"path": "there", "last_label_id": 2},
+        "model_versions": {"state": "champion", "path": "there"},
+    }[table]
+
+    filled.execute(update(metadata.tables[table]).values(**values))
+
+    row = filled.execute(select(*(metadata.tables[table].columns[name] for name in values))).one()
+    assert values == dict(row._mapping)

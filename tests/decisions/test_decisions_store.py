@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event, text
 
-from hitl.db import DatabaseUnavailable, begin, connect
+from hitl.db import DatabaseRefused, DatabaseUnavailable, begin, connect
 from hitl.decisions import (
     Counts,
     Reject,
-    StoreRefused,
     content_hash,
+    count_conflicts,
     count_rejects,
+    database_clock,
+    forget_mended,
+    list_conflicts,
     list_rejects,
     merge_decisions,
     merge_items,
@@ -208,40 +211,73 @@ def test_within_one_chunk_the_first_row_wins(tx: Connection) -> None:
 def test_nothing_is_a_chunk_too(tx: Connection) -> None:
     assert Counts() == merge_items(tx, [], source="s")
     assert Counts() == merge_decisions(tx, [], source="s")
-    record_rejects(tx, [], source="s")
+    record_rejects(tx, [], source="s", kind="both")
     assert [] == list_rejects(tx)
 
 
 def test_rejects_are_listed_by_source_and_line_once_each(tx: Connection) -> None:
     rejects = [Reject(12, "text", "is blank"), Reject(3, "line", "is not JSON")]
-    for _ in range(2):
-        record_rejects(tx, rejects, source="/in/a.csv")
-    record_rejects(tx, [Reject(1, "action", "is a\tword")], source="/in/bb.csv")
-    record_rejects(tx, [Reject(1, "action", "is mended half")], source="/in/bb.csv")
+    for kind in ("content", "content", "decisions"):
+        record_rejects(tx, rejects, source="/in/a.csv", kind=kind)  # type: ignore[arg-type]
+    b = "/in/bb.csv"
+    record_rejects(tx, [Reject(1, "action", "is a\tword")], source=b, kind="both")
+    record_rejects(tx, [Reject(1, "action", "is mended half")], source=b, kind="both")
 
     def listed(**which: Any) -> list[tuple[str, int, str]]:
         return [(one.source, one.line, one.reason) for one in list_rejects(tx, **which)]
 
-    a = [("/in/a.csv", 3, "is not JSON"), ("/in/a.csv", 12, "is blank")]
-    b = [("/in/bb.csv", 1, "is mended half")]
-    assert a + b == listed()
-    assert a == listed(source="a.csv") == listed(source="/in/a.csv")
+    of_a = [("/in/a.csv", 3, "is not JSON"), ("/in/a.csv", 12, "is blank")]
+    of_b = [("/in/bb.csv", 1, "is mended half")]
+    assert of_a + of_b == listed()
+    assert of_a == listed(source="a.csv") == listed(source="/in/a.csv")
     assert [] == listed(source="b.csv")
-    assert a[:1] == listed(limit=1)
+    assert of_a[:1] == listed(limit=1)
     assert {"/in/a.csv": 2, "/in/bb.csv": 1} == count_rejects(tx)
+    assert {"/in/a.csv": 2} == count_rejects(tx, source="a.csv")
 
 
-def test_what_postgres_refuses_is_told_without_the_content(tx: Connection) -> None:
+def test_what_a_complete_reading_no_longer_finds_is_forgotten(tx: Connection) -> None:
+    rejects = [Reject(1, "text", "is blank"), Reject(2, "text", "is blank")]
+    record_rejects(tx, rejects, source="a.csv", kind="content")
+    record_rejects(tx, [Reject(7, "action", "is")], source="a.csv", kind="decisions")
+    record_rejects(tx, rejects, source="b.csv", kind="content")
+
+    begun = database_clock(tx)
+    record_rejects(tx, rejects[1:], source="a.csv", kind="content")
+
+    assert 1 == forget_mended(tx, source="a.csv", kind="content", before=begun)
+    assert [("a.csv", 2), ("a.csv", 7), ("b.csv", 1), ("b.csv", 2)] == [
+        (one.source, one.line) for one in list_rejects(tx)
+    ]
+    assert 2 == forget_mended(tx, source="a.csv", kind="both", before=database_clock(tx))
+
+
+def test_conflicts_are_listed_newest_first_without_content(tx: Connection) -> None:
+    merge_items(tx, [make_item("i1", "first"), make_item("i2", "first")], source="a.csv")
+    merge_items(tx, [make_item("i1", "canary")], source="/in/b.csv")
+    merge_items(tx, [make_item("i2", "canary")], source="/in/c.csv")
+
+    found = list_conflicts(tx)
+
+    assert [("content", "i2", "text", "/in/c.csv"), ("content", "i1", "text", "/in/b.csv")] == [
+        (one.kind, one.item_id, one.key, one.source) for one in found
+    ]
+    assert "canary" not in repr(found)
+    assert found[1:] == list_conflicts(tx, source="b.csv")
+    assert found[:1] == list_conflicts(tx, limit=1)
+    assert {"/in/b.csv": 1, "/in/c.csv": 1} == count_conflicts(tx)
+
+
+def test_what_postgres_refuses_is_told_without_the_content(engine: Engine) -> None:
     canary = "canary content"
 
-    with pytest.raises(StoreRefused) as copied:
+    with pytest.raises(DatabaseRefused) as copied, begin(engine) as tx:
         merge_items(tx, [make_item("i1", canary + "\x00")], source="a.csv")
-    tx.rollback()
-    with pytest.raises(StoreRefused) as inserted:
+    with pytest.raises(DatabaseRefused) as inserted, begin(engine) as tx:
         merge_items(tx, [make_item("x" * 201, canary)], source="a.csv")
 
-    assert "a.csv: Postgres refused a chunk of rows (SQLSTATE 22021)" in str(copied.value)
-    assert "SQLSTATE 23514, constraint ck_items_item_id_length" in str(inserted.value)
+    assert "22021" == copied.value.sqlstate
+    assert "SQLSTATE 23514, table items, constraint ck_items_item_id" in str(inserted.value)
     for raised in (copied, inserted):
         assert canary not in "".join(traceback.format_exception(raised.value))
 

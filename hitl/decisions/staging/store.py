@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-
-from hitl.decisions.errors import StoreRefused
+from sqlalchemy.exc import DBAPIError
 
 
 def stage(tx: Connection, create: str, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -46,18 +43,3 @@ def _copy_field(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
     return str(value)
-
-
-@contextmanager
-def without_content(tx: Connection, source: str) -> Iterator[None]:
-    """Let a lost connection through as it is; replace what may quote a row by a code."""
-    try:
-        yield
-    except (OperationalError, InterfaceError):
-        raise
-    except DBAPIError as cause:
-        if cause.connection_invalidated:
-            raise
-        sqlstate = getattr(cause.orig, "pgcode", None)
-        constraint = getattr(getattr(cause.orig, "diag", None), "constraint_name", None)
-        raise StoreRefused(source, sqlstate, constraint) from None

@@ -1,0 +1,1 @@
+"""What intake set aside, for a person to look at."""
