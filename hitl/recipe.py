@@ -68,6 +68,9 @@ AUDIT = "audit"
 """The share that is always on. Its labels measure and never train; all others' only train."""
 
 
+LEAST_AUDIT = 0.05
+
+
 class ShareOfPlan(_Strict):
     """One share of a batch: a strategy of `sampling.STRATEGIES` and its fraction."""
 
@@ -87,7 +90,7 @@ class SelectionRecipe(_Strict):
 
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
     waiting_limit: Annotated[int, Field(ge=1)] = 1000
-    audit_fraction: Annotated[float, Field(ge=0.05, le=1.0, allow_inf_nan=False)] = 0.2
+    audit_fraction: Fraction = 0.2
     measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
     candidates_limit: Annotated[int, Field(ge=100)] = 200_000
     shares: tuple[ShareOfPlan, ...] = (
@@ -100,6 +103,11 @@ class SelectionRecipe(_Strict):
         if abs(total - 1.0) > 1e-6:
             raise ValueError(f"the fractions of shares add up to {total:g}; make them add up to 1")
         names = [share.name for share in self.shares]
+        if self.audit_fraction < LEAST_AUDIT:
+            raise ValueError(
+                f"audit_fraction is {self.audit_fraction:g}, so little or nothing could ever be "
+                f"measured; write at least {LEAST_AUDIT:g}"
+            )
         if AUDIT in names:
             raise ValueError(f"a share is named {AUDIT!r}, which is the random one's; rename it")
         return self

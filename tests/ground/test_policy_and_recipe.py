@@ -106,7 +106,12 @@ def test_the_policy_id_changes_with_any_word_and_with_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[selection]\naudit_fraction = 0.0", "audit_fraction is 0, so nothing could ever be"),
+        ("[selection]\naudit_fraction = 0.0", "audit_fraction is 0, so little or nothing"),
+        ("[selection]\naudit_fraction = 0.01", "measured; write at least 0.05"),
+        (
+            '[[selection.shares]]\nname = "audit"\nstrategy = "margin"\nfraction = 1.0',
+            "a share is named 'audit', which is the random one's; rename it",
+        ),
         (
             '[[selection.shares]]\nname = "a"\nstrategy = "margin"\nfraction = 0.5',
             "the fractions of shares add up to 0.5; make them add up to 1",
