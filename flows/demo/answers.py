@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from hitl.labelstudio.interface import CANNOT_TELL, NONE, RATIONALE, SEVERITY, VIOLATIONS
 from hitl.policy import Policy
+from hitl.records import Stage
 
 # A fixed point in the space of names, so that the same answer has the same id on every machine.
 _NAMESPACE = UUID("6f0c3c1e-8f7b-5d6a-9a8e-2b1d4c5e7f90")
@@ -82,6 +83,7 @@ def answer_of(
     gold: Mapping[str, bool],
     *,
     policy: Policy,
+    stage: Stage = Stage.REVIEW,
     attempt: int = 1,
 ) -> Answer:
     """What this reviewer says of this item; the same whenever and in whatever order they are asked.
@@ -89,10 +91,12 @@ def answer_of(
     Args:
         gold: category to the right answer; a category that nobody annotated is absent, and the
             reviewer cannot tell.
+        stage: an adjudication is never skipped: who would decide it then?
         attempt: from the second one on nothing is skipped.
     """
     rng = _own_rng(reviewer, item_id)
-    is_skip = bool(rng.random() < reviewer.skips) and attempt == 1
+    may_skip = stage is Stage.REVIEW and attempt == 1
+    is_skip = bool(rng.random() < reviewer.skips) and may_skip
     lead_seconds = round(float(reviewer.seconds * rng.lognormal(0.0, 0.5)), 2)
     seen = []
     for category in policy.category_ids:

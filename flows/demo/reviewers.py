@@ -164,6 +164,7 @@ def _work(seat: Seat, desk: _Desk, judged: Judged, *, project_id: int, policy: P
             task.item_id,
             _gold_of(judged, task.item_id, policy),
             policy=policy,
+            stage=task.stage,
             attempt=attempt,
         )
         is_new = seat.submit(task, answer, attempt=attempt, stop=desk.stop)

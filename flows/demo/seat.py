@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Event
 from time import monotonic
@@ -16,6 +15,7 @@ from pydantic import SecretStr
 
 from flows.demo.answers import Answer, SimulatedReviewer, annotation_id, annotation_result
 from hitl.errors import Refused, Unavailable
+from hitl.records import Stage
 
 _CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
@@ -51,7 +51,7 @@ class ServedTask:
 
     task_id: int
     item_id: str
-    attributes: Mapping[str, Any]
+    stage: Stage
 
 
 def invite_path(url: str, token: SecretStr, *, transport: httpx.BaseTransport | None = None) -> str:
@@ -162,7 +162,8 @@ class Seat:
             return None
         body = reply.json()
         data = body.get("data") or {}
-        return ServedTask(int(body["id"]), str(data.get("item_id", "")), data)
+        stage = Stage(data.get("stage", Stage.REVIEW))
+        return ServedTask(int(body["id"]), str(data.get("item_id", "")), stage)
 
     def submit(self, task: ServedTask, answer: Answer, *, attempt: int, stop: Event) -> bool:
         """Send the answer, or the skip; it is stored once however often it is sent.

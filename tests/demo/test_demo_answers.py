@@ -118,6 +118,12 @@ def test_a_task_that_comes_back_is_not_skipped_again(policy: Policy) -> None:
     assert not second.is_skip
 
 
+def test_an_adjudication_is_never_skipped_as_nobody_else_could_decide_it(policy: Policy) -> None:
+    reviewer = make_reviewer(skips=1.0)
+
+    assert not answer_of(reviewer, "i1", CLEAN, policy=policy, stage=Stage.ADJUDICATION).is_skip
+
+
 def test_invented_reviewers_differ_and_come_out_the_same_for_a_seed() -> None:
     made = invent_reviewers(PASSWORDS, seed=3)
 
