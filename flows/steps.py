@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Literal
 
 from flows.wiring import World
 from hitl.db import begin
-from hitl.errors import NotYet
+from hitl.errors import NotYet, Refused
 from hitl.records import BatchId, EntryId, SnapshotId, Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from flows.collect_annotations import CollectReport
     from flows.dispatch_batch import DispatchReport
     from flows.freeze_snapshot import SnapshotReport
     from flows.ingest_decisions import IngestReport
+    from flows.keep_annotations import CollectReport
     from flows.measure import MeasureReport
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
@@ -107,22 +107,40 @@ def dispatch_batch(
     replace_lost_project: bool = False,
     progress: Progress = _silent,
 ) -> dict[str, DispatchReport]:
-    """Step 3, for first reviews and then for adjudications."""
-    from flows import dispatch_batch as step
+    """Step 3, for first reviews and then for adjudications.
 
-    return {
-        stage.value: step.dispatch_batch(
-            world.engine,
-            world.label_studio,
-            world.policy,
-            world.recipe,
-            stage=stage,
-            limit=limit,
-            progress=progress,
-            replace_lost_project=replace_lost_project,
-        )
-        for stage in (Stage.REVIEW, Stage.ADJUDICATION)
-    }
+    What was begun under older versions of the policy is finished first. What concerns one project
+    alone is told at the end and stops no other.
+    """
+    from flows import dispatch_batch as step
+    from hitl.labelstudio import ImportRefused, ProjectGone, RequestRefused, store
+
+    with begin(world.engine) as tx:
+        asked = store.asked_policies(tx, world.policy.name)
+    older = [one for one in asked if one.policy_id != world.policy.policy_id]
+    reports = {stage: step.DispatchReport(stage) for stage in (Stage.REVIEW, Stage.ADJUDICATION)}
+    refusal: Refused | None = None
+    for policy in [*older, world.policy]:
+        for stage, so_far in reports.items():
+            try:
+                report = step.dispatch_batch(
+                    world.engine,
+                    world.label_studio,
+                    policy,
+                    world.recipe,
+                    stage=stage,
+                    is_current=policy is world.policy,
+                    limit=None if limit is None else limit - so_far.pushed,
+                    progress=progress,
+                    replace_lost_project=replace_lost_project,
+                )
+            except (ImportRefused, ProjectGone, RequestRefused) as reason:
+                refusal = refusal or reason
+                continue
+            reports[stage] = report.with_older(so_far)
+    if refusal:
+        raise refusal
+    return {stage.value: report for stage, report in reports.items()}
 
 
 def collect_annotations(
@@ -131,21 +149,23 @@ def collect_annotations(
     """Step 4, with the labels room resolving what came in, in the same transaction.
 
     Older versions of the policy are collected too: their open tasks are still being answered, by
-    the rules that they were asked under.
+    the rules that they were asked under. A lost project is told at the end and stops no other.
     """
     from flows import collect_annotations as step
+    from flows.keep_annotations import CollectReport
     from hitl import labels, labelstudio
 
     with begin(world.engine) as tx:
         asked = labelstudio.store.asked_policies(tx, world.policy.name)
-    total = step.CollectReport()
+    total = CollectReport()
+    lost: labelstudio.ProjectGone | None = None
     for policy in asked:
 
         def resolve(tx: Connection, entry_ids: Sequence[EntryId], policy: Policy = policy) -> None:
             labels.resolve_entries(tx, entry_ids, policy)
 
-        total.add(
-            step.collect_annotations(
+        try:
+            found = step.collect_annotations(
                 world.engine,
                 world.label_studio,
                 policy,
@@ -155,7 +175,12 @@ def collect_annotations(
                 resolve=resolve,
                 progress=progress,
             )
-        )
+        except labelstudio.ProjectGone as gone:
+            lost = lost or gone
+            continue
+        total.add(found)
+    if lost:
+        raise lost
     return total
 
 

@@ -3,6 +3,7 @@
 from hitl.labelstudio import store
 from hitl.labelstudio.answers import store as answers
 from hitl.labelstudio.client import LabelStudioClient
+from hitl.labelstudio.doubles import remove_unanswered
 from hitl.labelstudio.errors import (
     ImportRefused,
     LabelStudioRefused,
@@ -11,7 +12,12 @@ from hitl.labelstudio.errors import (
     ProjectIsAnother,
     RequestRefused,
 )
-from hitl.labelstudio.interface import interface_hash, labelling_interface, project_spec
+from hitl.labelstudio.interface import (
+    interface_hash,
+    labelling_interface,
+    marker_of,
+    project_spec,
+)
 from hitl.labelstudio.payloads import (
     KnownTask,
     NotCounted,
@@ -51,9 +57,11 @@ __all__ = [
     "differs",
     "interface_hash",
     "labelling_interface",
+    "marker_of",
     "people_of",
     "project_spec",
     "pushes",
+    "remove_unanswered",
     "store",
     "task_data",
     "unique_id_of",

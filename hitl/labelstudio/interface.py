@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 from hitl.labelstudio.server import ProjectSpec
 from hitl.policy import Category, Policy
-from hitl.records import Stage
+from hitl.records import PolicyId, Stage
 
 VIOLATIONS = "violations"
 CANNOT_TELL = "cannot_tell"
@@ -64,11 +64,16 @@ def interface_hash(interface: str) -> str:
     return hashlib.sha256(interface.encode()).hexdigest()[:16]
 
 
+def marker_of(policy_id: PolicyId, stage: Stage) -> str:
+    """What the project's description says, and by which we find it again."""
+    return f"hitl {policy_id} {stage.value}"
+
+
 def project_spec(policy: Policy, stage: Stage) -> ProjectSpec:
     """How the Label Studio project of this policy and stage must be."""
     adjudication = stage is Stage.ADJUDICATION
     return ProjectSpec(
-        marker=f"hitl {policy.policy_id} {stage.value}",
+        marker=marker_of(policy.policy_id, stage),
         title=_title(policy, " · adjudication" if adjudication else ""),
         interface=labelling_interface(policy),
         instructions=_instructions_page(policy),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -28,7 +28,7 @@ from hitl.db.schema import (
 from hitl.db.versions import keep_policy
 from hitl.labelstudio.payloads import KnownTask
 from hitl.policy import Policy, policy_from
-from hitl.records import EntryId, EntryState, Stage
+from hitl.records import EntryId, EntryState, PolicyId, Stage
 
 # Which entries a stage's task asks about, and which of them still may be asked.
 ASKABLE: Mapping[Stage, EntryState] = {
@@ -81,10 +81,23 @@ def project_id_of(tx: Connection, policy: Policy, stage: Stage) -> int | None:
     return ids[0] if ids else None
 
 
+def owner_of(tx: Connection, project_id: int) -> tuple[PolicyId, Stage] | None:
+    """Whose questions the project of this number asks, as far as we know."""
+    row = tx.execute(
+        select(labelling_projects.c.policy_id, labelling_projects.c.stage).where(
+            labelling_projects.c.project_id == project_id
+        )
+    ).one_or_none()
+    return (PolicyId(row.policy_id), Stage(row.stage)) if row else None
+
+
 def keep_project(
     tx: Connection, *, project_id: int, policy: Policy, stage: Stage, interface_hash: str
 ) -> None:
-    """Remember which project asks this policy's questions, and by which interface."""
+    """Remember which project asks this policy's questions, and by which interface.
+
+    A number that another owner had must be forgotten first (`owner_of`, `forget_project`).
+    """
     keep_policy(tx, policy)
     tx.execute(
         upsert(labelling_projects)
@@ -167,9 +180,14 @@ def requeued(tx: Connection, project_id: int) -> dict[int, EntryId]:
 
 
 def tasks_of(
-    tx: Connection, project_id: int, *, task_ids: Sequence[int] | None = None, from_id: int = 0
+    tx: Connection,
+    project_id: int,
+    *,
+    task_ids: Sequence[int] | None = None,
+    from_id: int = 0,
+    to_id: int | None = None,
 ) -> list[KnownTask]:
-    """Our tasks of a project from this id on, by id; of these ids only, if given."""
+    """Our tasks of a project, by id; of these ids only, or between these two, if given."""
     query = (
         select(tasks)
         .where(tasks.c.project_id == project_id, tasks.c.task_id >= from_id)
@@ -177,20 +195,33 @@ def tasks_of(
     )
     if task_ids is not None:
         query = query.where(tasks.c.task_id.in_(task_ids))
+    if to_id is not None:
+        query = query.where(tasks.c.task_id <= to_id)
     return [
         KnownTask(row.task_id, project_id, EntryId(row.entry_id), Stage(row.stage), row.push_id)
         for row in tx.execute(query)
     ]
 
 
-def pushes_of(tx: Connection, project_id: int, push_ids: Sequence[UUID]) -> set[UUID]:
-    """Which of these pushes are ours."""
+def asked_tasks(
+    tx: Connection, project_id: int, claims: Iterable[tuple[EntryId, UUID]]
+) -> dict[tuple[EntryId, UUID], int | None]:
+    """Which of these pairs of entry and push we did ask in this project, and their tasks' ids.
+
+    Anybody may copy a task in Label Studio or write one: what it says of itself counts only as
+    far as it is here. None: the task is not known yet.
+    """
+    wanted = set(claims)
+    if not wanted:
+        return {}
     rows = tx.execute(
-        select(pushes.c.push_id).where(
-            pushes.c.project_id == project_id, pushes.c.push_id.in_(push_ids)
+        select(tasks.c.entry_id, tasks.c.push_id, tasks.c.task_id).where(
+            tasks.c.project_id == project_id,
+            tasks.c.entry_id.in_({entry_id for entry_id, _ in wanted}),
         )
     )
-    return set(rows.scalars())
+    found = {(EntryId(row.entry_id), row.push_id): row.task_id for row in rows}
+    return {claim: task_id for claim, task_id in found.items() if claim in wanted}
 
 
 def states(tx: Connection, entry_ids: Sequence[EntryId]) -> dict[EntryId, EntryState]:

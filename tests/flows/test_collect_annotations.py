@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import Connection, Engine, event, select, text
 
-from flows.collect_annotations import CollectReport, collect_annotations
+from flows.collect_annotations import collect_annotations
 from flows.dispatch_batch import dispatch_batch
+from flows.keep_annotations import CollectReport
 from hitl.db import schema
 from hitl.labelstudio import LabelStudioUnavailable, ProjectGone
 from hitl.policy import Policy

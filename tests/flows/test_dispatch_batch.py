@@ -309,6 +309,34 @@ def test_when_every_task_is_refused_the_entries_wait_and_the_error_names_them(
     assert 1 == dispatch(engine, label_studio, policy).pushed
 
 
+def test_an_entry_that_alone_is_refused_by_a_project_that_works_is_buried(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 2)
+    label_studio.refuse_text = "text 1"
+    one_by_one = Recipe(dispatch=DispatchRecipe(window=10, tasks_per_push=1))
+
+    report = dispatch(engine, label_studio, policy, one_by_one, limit=1)
+    alone = dispatch(engine, label_studio, policy, one_by_one)
+
+    assert ([], 1) == (report.refused, len(alone.refused))
+    assert {"dispatched": 1, "dead": 1} == states(engine)
+
+
+def test_a_second_refusal_in_a_row_points_at_the_server_and_buries_no_more(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 4, texts={"i0": "good", "i1": "bad", "i2": "bad", "i3": "bad"})
+    label_studio.refuse_text = "bad"
+    one_by_one = Recipe(dispatch=DispatchRecipe(window=10, tasks_per_push=1))
+    dispatch(engine, label_studio, policy, one_by_one, limit=1)
+
+    with pytest.raises(ImportRefused):
+        dispatch(engine, label_studio, policy, one_by_one)
+
+    assert {"dispatched": 1, "dead": 1, "waiting": 2} == states(engine)
+
+
 def test_two_dispatchers_do_not_run_at_once(engine: Engine, label_studio: FakeLabelStudio) -> None:
     policy = wait(engine, 2)
 

@@ -11,8 +11,9 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
-from flows.collect_annotations import CollectReport, collect_annotations
+from flows.collect_annotations import collect_annotations
 from flows.dispatch_batch import dispatch_batch
+from flows.keep_annotations import CollectReport
 from hitl.labelstudio import LabelStudioClient, LabelStudioUnavailable, project_spec
 from hitl.policy import Policy
 from hitl.recipe import DispatchRecipe, Recipe

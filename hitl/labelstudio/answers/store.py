@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, tuple_, update
+from sqlalchemy import Connection, Text, and_, cast, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.db.schema import (
@@ -15,6 +15,7 @@ from hitl.db.schema import (
     collect_cursors,
     labelling_projects,
     policies,
+    tasks,
     votes,
 )
 from hitl.db.schema import annotations as versions
@@ -77,17 +78,27 @@ def ask_for_sweep(tx: Connection, *, policy_name: str) -> None:
 
 
 def newest_versions(
-    tx: Connection, *, project_id: int, from_task_id: int = 0, task_ids: Sequence[int] | None = None
+    tx: Connection, *, project_id: int, task_ids: Sequence[int]
 ) -> dict[str, Annotation]:
-    """The newest version of each annotation of these tasks, by `unique_id`, without its result."""
+    """The newest version of each annotation of these tasks, by `unique_id`, without its result.
+
+    Only of the push that the task belongs to now: a server that was set up anew gives the same
+    numbers again, and what another one held under them is none of its business.
+    """
     query = (
-        select(versions)
+        select(*(one for one in versions.c if one is not versions.c.result))
         .distinct(versions.c.unique_id)
-        .where(versions.c.project_id == project_id, versions.c.task_id >= from_task_id)
+        .join(
+            tasks,
+            and_(
+                tasks.c.entry_id == versions.c.entry_id,
+                tasks.c.stage == versions.c.stage,
+                cast(tasks.c.push_id, Text) == func.split_part(versions.c.unique_id, "@", 2),
+            ),
+        )
+        .where(versions.c.project_id == project_id, versions.c.task_id.in_(task_ids))
         .order_by(versions.c.unique_id, versions.c.updated_at.desc())
     )
-    if task_ids is not None:
-        query = query.where(versions.c.task_id.in_(task_ids))
     return {row.unique_id: _annotation(row) for row in tx.execute(query)}
 
 

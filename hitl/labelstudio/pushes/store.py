@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, s
 
 from hitl.db.schema import decisions, entries, items, pushes, tasks
 from hitl.labelstudio.payloads import TaskContent
-from hitl.labelstudio.store import ASKABLE, OPEN, move_entries
+from hitl.labelstudio.store import ASKABLE, OPEN, move_entries, requeued
 from hitl.policy import Policy
 from hitl.records import EntryId, EntryState, ItemId, Stage
 
@@ -39,10 +39,10 @@ def _askable(policy: Policy, stage: Stage) -> Any:
 
 
 def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
-    """Move entries to dead: a person must look."""
+    """Move entries that were to be asked to dead: a person must look."""
     tx.execute(
         update(entries)
-        .where(entries.c.entry_id.in_(entry_ids))
+        .where(entries.c.entry_id.in_(entry_ids), entries.c.state.in_(ASKABLE.values()))
         .values(state=EntryState.DEAD, reason=reason)
     )
 
@@ -151,6 +151,13 @@ def intend_push(
     return Push(push_id, project_id, stage, contents)
 
 
+def has_begun(tx: Connection, project_id: int, stage: Stage) -> bool:
+    """Is there a push of which we do not know what became, or an entry to be served again?"""
+    unknown = exists().where(pushes.c.project_id == project_id, pushes.c.confirmed_at.is_(None))
+    begun: bool = tx.execute(select(unknown)).scalar_one()
+    return begun or (stage is Stage.REVIEW and bool(requeued(tx, project_id)))
+
+
 def unconfirmed_pushes(tx: Connection, project_id: int, policy: Policy, stage: Stage) -> list[Push]:
     """Pushes of which we do not know what became, oldest first, with what may still be asked.
 
@@ -183,9 +190,9 @@ def adopt(tx: Connection, push_id: UUID, stage: Stage, task_ids: Mapping[EntryId
 
     Safe to repeat; a task that is known already is left alone.
     """
-    new = 0
+    new: list[EntryId] = []
     for entry_id in sorted(task_ids):
-        new += tx.execute(
+        known = tx.execute(
             update(tasks)
             .where(
                 tasks.c.entry_id == entry_id,
@@ -194,10 +201,18 @@ def adopt(tx: Connection, push_id: UUID, stage: Stage, task_ids: Mapping[EntryId
                 tasks.c.task_id.is_(None),
             )
             .values(task_id=task_ids[entry_id])
-        ).rowcount
+        )
+        new += [entry_id] * known.rowcount
     if stage is Stage.REVIEW:
-        move_entries(tx, sorted(task_ids), EntryState.WAITING, EntryState.DISPATCHED)
-    return new
+        move_entries(tx, new, EntryState.WAITING, EntryState.DISPATCHED)
+    return len(new)
+
+
+def has_taken_any(tx: Connection, project_id: int) -> bool:
+    """Does Label Studio hold a task of ours in this project? Then the project itself is right."""
+    held = exists().where(tasks.c.project_id == project_id, tasks.c.task_id.is_not(None))
+    found: bool = tx.execute(select(held)).scalar_one()
+    return found
 
 
 def close_push(tx: Connection, push_id: UUID) -> None:

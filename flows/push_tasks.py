@@ -1,0 +1,139 @@
+"""A push becomes tasks in Label Studio, each once, whatever became of an earlier try."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hitl import logs
+from hitl.db import begin
+from hitl.labelstudio import (
+    ImportRefused,
+    LabelStudio,
+    LabelStudioUnavailable,
+    SeenTask,
+    TaskContent,
+    claim_of,
+    pushes,
+    remove_unanswered,
+    store,
+    task_data,
+)
+from hitl.policy import Policy
+from hitl.records import EntryId, Stage
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+log = logs.get(__name__)
+
+# A call that lost its reply may still be at work. Postgres was seen to finish one second after
+# Label Studio was killed, and imports of 1,000 tasks to take less than one.
+SETTLE_SECONDS = 5.0
+
+
+@dataclass(slots=True)
+class Pusher:
+    """Brings the pushes of one policy and stage, and counts what it met on the way.
+
+    `settle_seconds` is how long an interrupted call may still be at work in Label Studio.
+    """
+
+    engine: Engine
+    label_studio: LabelStudio
+    policy: Policy
+    stage: Stage
+    settle_seconds: float
+    sleep: Callable[[float], None]
+    settled: bool = False
+    accepted: int = 0
+    doubles_removed: int = 0
+    refused: list[EntryId] = field(default_factory=list)
+
+    def finish(self, push: pushes.Push) -> int:
+        """Bring what an interrupted run may not have brought. How many tasks came to be known."""
+        there = self._look(push)
+        missing = [one for one in push.contents if one.entry_id not in there]
+        if missing and not self.settled:
+            # The interrupted call may be about to land; importing now would double it.
+            self.sleep(self.settle_seconds)
+            self.settled = True
+            there = self._look(push)
+            missing = [one for one in push.contents if one.entry_id not in there]
+        with begin(self.engine) as tx:
+            found = pushes.adopt(tx, push.push_id, self.stage, there)
+        return found + self.bring(push, missing)
+
+    def bring(self, push: pushes.Push, contents: Sequence[TaskContent]) -> int:
+        """Import these, see what is there, and write it down. How many tasks are new."""
+        refused = self._import(push, contents) if contents else []
+        if refused and not self.accepted and not self._blames_entry(push, refused):
+            # Not one was taken: it is the project that is wrong, not these entries.
+            with begin(self.engine) as tx:
+                pushes.close_push(tx, push.push_id)
+            raise ImportRefused(self.label_studio.url, refused, 400)
+        there = self._look(push)
+        lost = {one.entry_id for one in contents} - set(refused) - set(there)
+        if lost:
+            raise LabelStudioUnavailable(
+                self.label_studio.url, f"took {len(lost)} task(s) that it does not show"
+            )
+        with begin(self.engine) as tx:
+            new = pushes.adopt(tx, push.push_id, self.stage, there)
+            pushes.close_push(tx, push.push_id)
+            if refused:
+                pushes.bury(tx, refused, reason="Label Studio refused the task")
+        self.refused += refused
+        return new
+
+    def _import(self, push: pushes.Push, contents: Sequence[TaskContent]) -> list[EntryId]:
+        """One call; halves of it where it is refused, until the refused ones stand alone."""
+        bodies = [
+            task_data(one, push_id=push.push_id, stage=self.stage, policy=self.policy)
+            for one in contents
+        ]
+        try:
+            self.label_studio.import_tasks(push.project_id, bodies)
+        except ImportRefused:
+            if len(contents) == 1:
+                return [contents[0].entry_id]
+            half = len(contents) // 2
+            return self._import(push, contents[:half]) + self._import(push, contents[half:])
+        self.accepted += len(contents)
+        return []
+
+    def _blames_entry(self, push: pushes.Push, refused: Sequence[EntryId]) -> bool:
+        """Is it the entry that is wrong? So it is if it alone was refused by a project that has
+        taken others before; a second one in a row points at the server."""
+        if len(refused) > 1 or self.refused:
+            return False
+        with begin(self.engine) as tx:
+            return pushes.has_taken_any(tx, push.project_id)
+
+    def _look(self, push: pushes.Push) -> dict[EntryId, int]:
+        """Which entries of this push have which task; what is there twice is removed."""
+        claimed = [
+            (claim, task)
+            for task in self.label_studio.tasks_of_push(push.project_id, push.push_id)
+            if (claim := claim_of(task)) is not None and claim[1] == push.push_id
+        ]
+        with begin(self.engine) as tx:
+            asked = store.asked_tasks(tx, push.project_id, [claim for claim, _ in claimed])
+        by_entry: dict[EntryId, list[SeenTask]] = {}
+        for claim, task in claimed:
+            if claim in asked:
+                by_entry.setdefault(claim[0], []).append(task)
+        extra: list[int] = []
+        kept: dict[EntryId, int] = {}
+        for entry_id, seen in by_entry.items():
+            known = asked[entry_id, push.push_id]
+            # The one that we know; else one with an answer, which is never thrown away.
+            seen.sort(key=lambda one: (one.task_id != known, not one.annotations, one.task_id))
+            kept[entry_id] = seen[0].task_id
+            extra += [one.task_id for one in seen[1:] if not one.annotations]
+        removed = remove_unanswered(self.label_studio, push.project_id, extra)
+        if removed:
+            log.warning("double_tasks_removed", push_id=str(push.push_id), task_ids=removed)
+            self.doubles_removed += len(removed)
+        return kept
