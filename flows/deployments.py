@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
+from json import JSONDecodeError
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -30,9 +31,10 @@ from prefect.events import DeploymentEventTrigger
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
 from flows import deployed
-from hitl.errors import Unavailable
+from hitl.errors import Refused, Unavailable
 
 TAG = "hitl"
 _POLICIES: dict[str, str | list[str]] = {"prefect.resource.id": "hitl.policy.*"}
@@ -52,6 +54,16 @@ class PrefectAway(Unavailable):
         super().__init__(
             f"the Prefect server at {where} does not answer; run `hitl status`, then `hitl up`, "
             "and deploy again"
+        )
+
+
+class NotAPrefectServer(Refused):
+    """Something answers at the address, but it does not let us in or is no Prefect server."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{PREFECT_API_URL.value()} answers, but not as a Prefect server should ({what}); "
+            "check that HITL_PREFECT_API_URL ends in /api, and PREFECT_API_KEY if it asks for one"
         )
 
 
@@ -119,6 +131,7 @@ def register() -> list[str]:
 
     Raises:
         PrefectAway: the server does not answer.
+        NotAPrefectServer: it answers, but does not know what is asked or does not let us in.
     """
     planned = deployments()  # outside the loop: inside one, Prefect gives coroutines instead
 
@@ -212,3 +225,11 @@ def _ask(question: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(question)
     except httpx.TransportError as cause:
         raise PrefectAway from cause
+    except httpx.HTTPStatusError as cause:
+        if cause.response.status_code >= 500:
+            raise PrefectAway from cause
+        raise NotAPrefectServer(f"HTTP {cause.response.status_code}") from cause
+    except ObjectNotFound as cause:
+        raise NotAPrefectServer("HTTP 404") from cause
+    except (JSONDecodeError, ValidationError) as cause:
+        raise NotAPrefectServer("an answer of another kind") from cause
