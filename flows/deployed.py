@@ -8,10 +8,8 @@ artifacts, events, log lines — holds counts, ids and our own messages, never c
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 from uuid import UUID
 
@@ -30,9 +28,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
+from flows.faults import place_of
 from flows.plain import figures, plain
 from flows.wiring import open_world
 from hitl import logs
+from hitl.db import AlreadyRunning
 from hitl.errors import HitlError, Malformed, NotYet, Refused, Unavailable
 
 LABELS_READY = "hitl.labels.ready"
@@ -55,18 +55,10 @@ class StepBroke(Refused):
     def __init__(self, step: str, error: Exception) -> None:
         # Its own words are withheld: a driver's or a parser's message may quote a row.
         super().__init__(
-            f"{step} broke: {type(error).__name__} at {_place(error)}. Its message is withheld "
-            "here, as it may quote content; run the step from a shell to read it"
+            f"{step} broke: {place_of(error)}. Its message is withheld here, as it may quote "
+            "content; run the step from a shell with HITL_DEBUG=1 to read it"
         )
         self.step = step
-
-
-def _place(error: Exception) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    if not frames:
-        return "an unknown place"
-    last = frames[-1]
-    return f"{Path(last.filename).name}:{last.lineno} in {last.name}"
 
 
 async def _only_unavailable(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -86,24 +78,26 @@ async def _only_unavailable(_task: Any, _run: Any, state: State[Any]) -> bool:
     persist_result=False,
 )
 async def attempt(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Run one step by name; `{"report": …}`, or `{"skipped": why}` when there is nothing to do.
+    """Run one step by name; `{"report": …}`, or `{"skipped": why, "is_busy": …}`.
+
+    A step is skipped when there is nothing to do, or when another run is at it: then it is busy.
 
     Raises:
         Unavailable: tried again, four times with growing pauses.
         Refused, Malformed: as the step raised it.
         StepBroke: the step raised something else.
     """
-    done: list[tuple[int, int | None]] = []
+    done: tuple[int, int | None] = (0, None)
 
     def tick(so_far: int, total: int | None = None) -> None:
-        done[:] = [(so_far, total)]
+        nonlocal done
+        done = (so_far, total)
 
     work = asyncio.create_task(asyncio.to_thread(_carry_out, name, parameters, tick))
     artifact: UUID | None = None
-    while not work.done():
-        await asyncio.wait({work}, timeout=_PROGRESS_EVERY_SECONDS)
-        if done:
-            artifact = await _show_progress(artifact, name, *done[-1], is_done=False)
+    while not (await asyncio.wait({work}, timeout=_PROGRESS_EVERY_SECONDS))[0]:
+        # Also of a step that does not count: a person sees that it is at work.
+        artifact = await _show_progress(artifact, name, *done, is_done=False)
     try:
         result = work.result()
     except HitlError as error:
@@ -111,8 +105,8 @@ async def attempt(name: str, parameters: dict[str, Any]) -> dict[str, Any]:
         raise error from None
     except Exception as error:  # noqa: BLE001 - the one place where a stranger's words are withheld
         raise StepBroke(name, error) from None
-    if done:
-        await _show_progress(artifact, name, *done[-1], is_done=True)
+    if artifact is not None or done[0]:
+        await _show_progress(artifact, name, *done, is_done=True)
     return result
 
 
@@ -135,14 +129,17 @@ def _carry_out(name: str, parameters: dict[str, Any], tick: Tick) -> dict[str, A
             return result
     except NotYet as reason:
         # Another run does this run's work, or a schedule came before there was any: no failure.
-        return {"skipped": str(reason)}
+        return {"skipped": str(reason), "is_busy": isinstance(reason, AlreadyRunning)}
 
 
 async def _show_progress(
     artifact: UUID | None, name: str, so_far: int, total: int | None, *, is_done: bool
 ) -> UUID | None:
     share = 100.0 if is_done else min(99.0, 100.0 * so_far / total) if total else 0.0
-    words = f"{so_far:,} of {total:,}" if total else f"{so_far:,} so far"
+    if so_far:
+        words = f"{so_far:,} of {total:,}" if total else f"{so_far:,} so far"
+    else:
+        words = "done" if is_done else "at work"
     if artifact is None:
         key = f"{_dashed(name)}-progress"
         return await _told(acreate_progress_artifact(progress=share, key=key, description=words))
@@ -262,9 +259,11 @@ async def freeze_snapshot() -> Any:
 
 
 @flow(name="train-challenger", persist_result=False)
-async def train_challenger(snapshot_id: str | None = None, seed: int | None = None) -> Any:
+async def train_challenger(
+    snapshot_id: str | None = None, seed: int | None = None, data_note: str = ""
+) -> Any:
     """Train on the newest snapshot, or on the one named."""
-    return await _run("train_challenger", snapshot_id=snapshot_id, seed=seed)
+    return await _run("train_challenger", snapshot_id=snapshot_id, seed=seed, data_note=data_note)
 
 
 @flow(name="promote-champion", persist_result=False)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from enum import Enum
 from pathlib import Path
@@ -16,8 +19,9 @@ from flows import deployed
 from flows.deployed import StepBroke, events_after, table_of
 from flows.ingest_decisions import IngestReport
 from flows.plain import figures, plain
+from hitl.db import AlreadyRunning
 from hitl.decisions import Counts
-from hitl.errors import Refused, Unavailable
+from hitl.errors import NotYet, Refused, Unavailable
 
 
 class Colour(Enum):
@@ -129,6 +133,49 @@ def test_a_stranger_s_error_is_told_by_kind_and_place_and_not_in_its_words() -> 
 
     assert "canary" not in str(broke)
     assert "ingest_decisions broke: ValueError at test_deployed.py:" in str(broke)
+
+
+class NothingYet(NotYet):
+    """A step without anything to do."""
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_busy"), [(AlreadyRunning("rescore"), True), (NothingYet("no champion"), False)]
+)
+def test_a_skipped_step_says_whether_another_run_is_at_it(
+    reason: NotYet, is_busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def refuse() -> Iterator[None]:
+        raise reason
+        yield
+
+    monkeypatch.setattr(deployed, "open_world", refuse)
+
+    found = deployed._carry_out("rescore", {}, lambda *_: None)
+
+    assert {"skipped": str(reason), "is_busy": is_busy} == found
+
+
+def test_a_long_step_that_does_not_count_still_shows_that_it_is_at_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[tuple[str, bool]] = []
+
+    async def show(
+        artifact: Any, name: str, so_far: int, total: int | None, *, is_done: bool
+    ) -> str:
+        shown.append((name, is_done))
+        return "artifact"
+
+    monkeypatch.setattr(deployed, "_PROGRESS_EVERY_SECONDS", 0.01)
+    monkeypatch.setattr(deployed, "_show_progress", show)
+    monkeypatch.setattr(deployed, "_carry_out", lambda *_: time.sleep(0.1) or {"report": {}})
+
+    asyncio.run(deployed.attempt.fn("train_challenger", {}))
+
+    assert ("train_challenger", False) == shown[0]
+    assert ("train_challenger", True) == shown[-1]
 
 
 @pytest.mark.parametrize(
