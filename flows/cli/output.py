@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
-from flows.plain import plain
+from flows.plain import figures, plain
 
 # Where nobody's terminal says how wide it is, 80 columns would break every interval in two.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -28,9 +37,17 @@ def show_json(value: Any) -> None:
     sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, caption: str | None = None
+) -> None:
     """A table; numbers stand to the right, everything is escaped."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        header_style="bold",
+        caption=caption and escape(caption),
+        caption_justify="left",
+    )
     numeric = [
         all(isinstance(row[k], int | float) or row[k] is None for row in rows) and bool(rows)
         for k in range(len(columns))
@@ -57,24 +74,37 @@ def say(message: str) -> None:
     console.print(escape(message), soft_wrap=True)
 
 
+class _CountedBar(ProgressColumn):
+    """A bar, once something was counted: one that only pulses at zero says less than its title."""
+
+    bar = BarColumn()
+
+    def render(self, task: Task) -> RenderableType:
+        return self.bar.render(task) if task.completed else Text("")
+
+
 @contextmanager
 def progress(title: str, *, quiet: bool = False) -> Iterator[Tick]:
-    """A bar on standard error; call it with (done, total or None). Silent where nobody watches."""
+    """A spinner on standard error, with a bar once it is called with (done, total or None).
+
+    Silent where nobody watches.
+    """
     shown = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,.0f}"),
+        _CountedBar(),
+        TextColumn("{task.fields[counted]}"),
         TimeElapsedColumn(),
         console=errors,
         transient=True,
         disable=quiet or not errors.is_terminal,
     )
     with shown:
-        bar = shown.add_task(escape(title), total=None)
+        bar = shown.add_task(escape(title), total=None, counted="")
 
         def tick(done: int, total: int | None = None) -> None:
-            shown.update(bar, completed=done, total=total)
+            counted = f"{done:,}" if total is None else f"{done:,} of {total:,}"
+            shown.update(bar, completed=done, total=total, counted=counted)
 
         yield tick
 
@@ -103,9 +133,6 @@ def show_report(title: str, report: Any, *, as_json: bool) -> None:
     if as_json:
         show_json(report)
         return
-    fields = plain(report)
     console.print(f"[bold]{escape(title)}[/bold]")
-    for name, value in fields.items():
-        if isinstance(value, Mapping):
-            value = ", ".join(f"{key} {_cell(one)}" for key, one in value.items()) or "-"
-        console.print(f"  {escape(name.replace('_', ' ')):<28} {escape(_cell(value))}")
+    for name, value in figures(report):
+        console.print(f"  {escape(name.replace('_', ' ')):<28} {escape(value)}")
