@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from flows.cli.output import say, show_json, show_table
+from flows.cli.output import progress, say, show_json, show_table
 from flows.wiring import open_world
 from hitl.db import begin
 from hitl.records import EntryId, EntryState, PolicyId
@@ -77,7 +77,9 @@ def queue_list(
 
 
 @queue.command("requeue")
-def queue_requeue(entry: Annotated[list[int], typer.Argument(help="Entry ids.")]) -> None:
+def queue_requeue(
+    entry: Annotated[list[int], typer.Argument(help="Entry ids.")], as_json: AsJson = False
+) -> None:
     """Put dead entries back into the queue.
 
     Example: hitl queue requeue 17 23
@@ -86,6 +88,9 @@ def queue_requeue(entry: Annotated[list[int], typer.Argument(help="Entry ids.")]
 
     with open_world() as world, begin(world.engine) as tx:
         count = room.requeue(tx, [EntryId(one) for one in entry])
+    if as_json:
+        show_json({"requeued": count})
+        return
     say(f"{count} waiting again")
 
 
@@ -94,6 +99,7 @@ def queue_withdraw(
     reason: Annotated[str, typer.Option(help="Why; kept with the entries.")],
     entry: Annotated[list[int] | None, typer.Argument(help="Entry ids.")] = None,
     policy: Annotated[str | None, typer.Option(help="All that is open of this policy id.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take open entries back unanswered, by id or all of one policy version.
 
@@ -113,6 +119,9 @@ def queue_withdraw(
             count = room.withdraw_policy(tx, PolicyId(policy), reason=reason)
         else:
             count = room.withdraw(tx, [EntryId(one) for one in entry or []], reason=reason)
+    if as_json:
+        show_json({"withdrawn": count})
+        return
     say(f"{count} withdrawn")
 
 
@@ -171,7 +180,7 @@ def reconcile(
     """
     from flows.reconcile import reconcile as balance
 
-    with open_world() as world:
+    with open_world() as world, progress("counting", quiet=as_json):
         found = balance(world, label_studio=label_studio)
     if as_json:
         show_json(
