@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import Engine
 
+from flows.bundles import BundleLost, load_registered
+from flows.judging import truth_of
+from flows.model_cards import write_cards
 from flows.plain import plain
-from flows.train_challenger import truth_of
 from hitl import datasets, evaluation, logs, registry, training
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet, Refused
 from hitl.policy import Policy
 from hitl.recipe import Recipe
-from hitl.records import ModelVersion, Split
+from hitl.records import Example, ModelVersion, Split
 
 log = logs.get(__name__)
 
@@ -24,14 +27,26 @@ class NoChallenger(NotYet):
 
     def __init__(self, policy_name: str) -> None:
         super().__init__(
-            f"policy {policy_name} has no challenger; run `hitl freeze` and `hitl train` first"
+            f"policy {policy_name} has no challenger newer than its champion; run `hitl freeze` "
+            "and `hitl train` first, with another --seed where the labels are still the same"
         )
         self.policy_name = policy_name
 
 
+class ChallengerOfAnotherPolicy(NotYet):
+    """The challenger learned, and its snapshot answers, what another version of the policy asks."""
+
+    def __init__(self, challenger: registry.ModelRecord, policy: Policy) -> None:
+        super().__init__(
+            f"model {challenger.model_version} was trained under policy {challenger.policy_id}, "
+            f"and the policy is now {policy.policy_id}; run `hitl freeze` and `hitl train` first"
+        )
+        self.model_version = challenger.model_version
+
+
 @dataclass(frozen=True, slots=True)
 class PromoteReport:
-    """The verdict and what followed from it."""
+    """The verdict and what followed from it. Of the reasons, what decided leads."""
 
     model_version: ModelVersion
     champion_before: ModelVersion | None
@@ -44,7 +59,9 @@ def gate(engine: Engine, *, policy: Policy, recipe: Recipe, seed: int) -> Promot
     """Judge the challenger and store the verdict; promotes nothing. Repeating gives the same.
 
     Raises:
-        NoChallenger: nothing was trained since the last promotion.
+        NoChallenger, ChallengerOfAnotherPolicy: there is nothing to judge.
+        BundleLost: the challenger cannot be read. A champion that cannot is a reason, not an error.
+        VerdictStands: the same question had another answer before.
         DatabaseUnavailable: Postgres is away.
     """
     return _judge(engine, policy=policy, recipe=recipe, seed=seed)[0]
@@ -63,11 +80,13 @@ def promote_champion(
 ) -> PromoteReport:
     """Judge the challenger, and promote it if the gate says so or a person takes it on themselves.
 
-    Verdict, promotion and the champion's state change in one transaction; the model card follows
-    from rows and is written after it.
+    The verdict is kept first. Promotion and both models' states change in one transaction; their
+    cards follow from rows and are written after it.
 
     Raises:
-        NoChallenger: nothing was trained since the last promotion.
+        NoChallenger, ChallengerOfAnotherPolicy: there is nothing to judge.
+        BundleLost: the challenger cannot be read.
+        VerdictStands: the same question had another answer before; `force` goes by that one.
         Refused: `force` without a note that says why.
         AlreadyRunning: another promotion of this policy runs.
         DatabaseUnavailable: Postgres is away; nothing was promoted.
@@ -75,9 +94,9 @@ def promote_champion(
     if force and not note.strip():
         raise Refused('promoting against the gate needs a reason: add --note "…"')
     with single_flight(engine, f"promote {policy.name}"):
-        # A run that was killed right after its promotion left no card behind.
-        _keep_card(engine, cards, policy)
-        report, verdict_id = _judge(engine, policy=policy, recipe=recipe, seed=seed)
+        # A run that was killed right after its promotion left old cards behind.
+        write_cards(engine, cards, policy_name=policy.name)
+        report, verdict_id = _judge(engine, policy=policy, recipe=recipe, seed=seed, force=force)
         if report.decision == "promote" or force:
             with begin(engine) as tx:
                 registry.promote(
@@ -88,10 +107,8 @@ def promote_champion(
                     force=force,
                     note=note,
                 )
-            report = PromoteReport(
-                report.model_version, report.champion_before, report.decision, True, report.reasons
-            )
-            _keep_card(engine, cards, policy)
+            report = replace(report, promoted=True)
+            write_cards(engine, cards, policy_name=policy.name)
     log.info(
         "judged",
         model_version=report.model_version,
@@ -101,67 +118,33 @@ def promote_champion(
     return report
 
 
-def _keep_card(engine: Engine, cards: Path, policy: Policy) -> None:
-    """Write the champion's card, whole or not at all, unless it is there."""
-    with begin(engine) as tx:
-        champion = registry.champion(tx, policy.name)
-        if champion is None:
-            return
-        path = cards / f"{champion.model_version}.md"
-        if path.exists():
-            return
-        card = registry.read_card(tx, champion.model_version)
-    cards.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}")
-    draft.write_text(card, encoding="utf-8")
-    draft.replace(path)
-
-
 def _judge(
-    engine: Engine, *, policy: Policy, recipe: Recipe, seed: int
-) -> tuple[PromoteReport, int]:
+    engine: Engine, *, policy: Policy, recipe: Recipe, seed: int, force: bool = False
+) -> tuple[PromoteReport, int | None]:
+    """The report, and the id of its verdict: None where nothing was compared."""
     with begin(engine) as tx:
         challenger = registry.challenger(tx, policy.name)
         champion = registry.champion(tx, policy.name)
         if challenger is None:
             raise NoChallenger(policy.name)
+        if challenger.policy_id != policy.policy_id:
+            raise ChallengerOfAnotherPolicy(challenger, policy)
         snapshot_path = registry.snapshot_path(tx, challenger.snapshot_id)
     test = [
         one
         for one in datasets.read_snapshot(Path(snapshot_path)).examples
         if one.split is Split.TEST
     ]
-    texts = [one.text for one in test]
-    rule = recipe.gate
-    verdict = evaluation.judge(
-        training.load(Path(champion.path)).predict(texts) if champion else None,
-        training.load(Path(challenger.path)).predict(texts),
-        truth_of(test, policy),
-        policy.category_ids,
-        rules=evaluation.GateRules(
-            margin=rule.margin,
-            min_test_items=rule.min_test_items,
-            min_category_positives=rule.min_category_positives,
-            max_nll_increase=rule.max_nll_increase,
-            confidence=rule.confidence,
-            resamples=rule.resamples,
-            require_superiority=rule.require_superiority,
-        ),
-        thresholds=[one.threshold for one in policy.category],
-        groups=[one.group_id for one in test],
-        weights=None,
-        seed=seed,
-    )
-    with begin(engine) as tx:
-        verdict_id = registry.save_verdict(
-            tx,
-            challenger=challenger.model_version,
-            champion=champion.model_version if champion else None,
-            snapshot_id=challenger.snapshot_id,
-            recipe=recipe,
-            decision=verdict.decision,
-            reasons=[plain(one) for one in verdict.reasons],
-        )
+    models = [load_registered(challenger)]
+    verdict_id = None
+    try:
+        models += [load_registered(champion)] if champion else []
+    except BundleLost as lost:
+        # Not kept: once the champion can be read again, there will be a verdict of the two.
+        verdict = evaluation.cannot_compare(str(lost))
+    else:
+        verdict = _compare(models, test, policy=policy, recipe=recipe, seed=seed)
+        verdict_id = _keep_verdict(engine, verdict, champion, challenger, recipe, force=force)
     report = PromoteReport(
         model_version=challenger.model_version,
         champion_before=champion.model_version if champion else None,
@@ -170,3 +153,52 @@ def _judge(
         reasons=tuple(str(one) for one in verdict.reasons),
     )
     return report, verdict_id
+
+
+def _compare(
+    models: Sequence[training.Model],
+    test: list[Example],
+    *,
+    policy: Policy,
+    recipe: Recipe,
+    seed: int,
+) -> evaluation.Verdict:
+    """The challenger, and the champion if there is one, on the same examples."""
+    texts = [one.text for one in test]
+    new, *old = (training.probabilities_for(one, texts, policy.category_ids) for one in models)
+    return evaluation.judge(
+        old[0] if old else None,
+        new,
+        truth_of(test, policy),
+        policy.category_ids,
+        rules=evaluation.GateRules(**recipe.gate.model_dump()),
+        thresholds=[one.threshold for one in policy.category],
+        groups=[one.group_id for one in test],
+        seed=seed,
+    )
+
+
+def _keep_verdict(
+    engine: Engine,
+    verdict: evaluation.Verdict,
+    champion: registry.ModelRecord | None,
+    challenger: registry.ModelRecord,
+    recipe: Recipe,
+    *,
+    force: bool,
+) -> int:
+    try:
+        with begin(engine) as tx:
+            return registry.save_verdict(
+                tx,
+                challenger=challenger.model_version,
+                champion=champion.model_version if champion else None,
+                snapshot_id=challenger.snapshot_id,
+                recipe=recipe,
+                decision=verdict.decision,
+                reasons=[plain(one) for one in verdict.reasons],
+            )
+    except registry.VerdictStands as stands:
+        if not force:
+            raise
+        return stands.verdict_id

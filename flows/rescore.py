@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Engine
 
-from hitl import decisions, logs, registry, training
+from flows.bundles import load_registered
+from hitl import decisions, logs, registry
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet
 from hitl.policy import Policy
@@ -64,7 +64,7 @@ def rescore(
                 raise NoChampion(policy.name)
             promoted_at = registry.promoted_at(tx, champion.model_version)
             total = decisions.count_scorable(tx, policy_id=policy.policy_id)
-        model = training.load(Path(champion.path))
+        model = load_registered(champion)
         done = new = 0
         after = ""
         while True:

@@ -84,11 +84,12 @@ def select_batch(
 ) -> BatchReport:
     """Step 2. The seed follows from the batch id unless given."""
     from flows import select_batch as step
-    from hitl import registry, training
+    from flows.bundles import load_registered
+    from hitl import registry
 
     with begin(world.engine) as tx:
         champion = registry.champion(tx, world.policy.name)
-    model = (champion.model_version, training.load(Path(champion.path))) if champion else None
+    model = (champion.model_version, load_registered(champion)) if champion else None
     return step.select_batch(
         world.engine,
         batch_id=BatchId(batch_id),
@@ -198,6 +199,7 @@ def train_challenger(
     *,
     snapshot_id: str | None = None,
     seed: int | None = None,
+    data_note: str = "",
     progress: Progress = _silent,
 ) -> TrainReport:
     """Step 6, on the newest snapshot unless one is named."""
@@ -219,6 +221,7 @@ def train_challenger(
         snapshot=Path(path),
         models=world.models,
         seed=seed if seed is not None else world.recipe.training.seed,
+        data_note=data_note,
     )
 
 

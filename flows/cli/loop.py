@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from flows.cli.output import progress, say, show_json, show_report, show_table
+from flows.cli.models import approver, say_of_training, show_verdict
+from flows.cli.output import progress, show_json, show_report, show_table
 from flows.wiring import open_world
-from hitl.errors import Refused
 
 app = typer.Typer()
 
@@ -123,14 +122,26 @@ def freeze(as_json: AsJson = False) -> None:
 def train(
     snapshot: Annotated[str | None, typer.Option(help="Snapshot id; else the newest.")] = None,
     seed: Annotated[int | None, typer.Option(help="Else the recipe's.")] = None,
+    data_note: Annotated[
+        str, typer.Option(help="Shown above all else on its card, such as that data was made up.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Step 6: train a challenger and evaluate it on the measuring side.
 
     Example: hitl train
     """
-    report = _step("training", "train_challenger", as_json=as_json, snapshot_id=snapshot, seed=seed)
+    report = _step(
+        "training",
+        "train_challenger",
+        as_json=as_json,
+        snapshot_id=snapshot,
+        seed=seed,
+        data_note=data_note,
+    )
     show_report("challenger", report, as_json=as_json)
+    if not as_json:
+        say_of_training(report)
 
 
 @app.command()
@@ -139,7 +150,7 @@ def gate(as_json: AsJson = False) -> None:
 
     Example: hitl gate
     """
-    _show_verdict(_step("judging", "gate", as_json=as_json), as_json=as_json)
+    show_verdict(_step("judging", "gate", as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -157,37 +168,13 @@ def promote(
         "judging",
         "promote_champion",
         as_json=as_json,
-        approved_by=approved_by or getpass.getuser(),
+        approved_by=approver(approved_by),
         force=force,
         note=note,
     )
-    _show_verdict(report, as_json=as_json)
+    show_verdict(report, as_json=as_json)
     if not report.promoted:
         raise typer.Exit(1)
-
-
-@app.command()
-def rollback(
-    note: Annotated[str, typer.Option(help="Why; kept with the rollback.")],
-    approved_by: Annotated[str | None, typer.Option(help="Who; else the login name.")] = None,
-) -> None:
-    """Bring back the champion before this one.
-
-    Example: hitl rollback --note "false alarms on reports since Tuesday"
-    """
-    from hitl import registry
-    from hitl.db import begin
-
-    if not note.strip():
-        raise Refused('a rollback needs a reason: add --note "…"')
-    with open_world() as world, begin(world.engine) as tx:
-        back = registry.rollback(
-            tx,
-            policy_name=world.policy.name,
-            approved_by=approved_by or getpass.getuser(),
-            note=note,
-        )
-    say(f"champion is {back} again; run `hitl rescore` so that it decides on what is open")
 
 
 @app.command()
@@ -238,15 +225,3 @@ def measure(
                 if f.slice_name == "" and f.kind == kind
             ],
         )
-
-
-def _show_verdict(report: Any, *, as_json: bool) -> None:
-    if as_json:
-        show_json(report)
-        return
-    before = report.champion_before or "none"
-    say(f"{report.model_version} against {before}: {report.decision}")
-    for reason in report.reasons:
-        say(f"  {reason}")
-    if report.promoted:
-        say(f"{report.model_version} is champion")

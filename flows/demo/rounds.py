@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flows import steps
+from flows.bundles import load_registered
 from flows.demo.reviewers import Crew, review
 from flows.demo.scene import FloatArray, Judged, Scene
 from flows.wiring import World
@@ -127,7 +128,7 @@ def play_round(
     verdict = "too few labels to train on"
     if frozen["training_examples"] >= world.recipe.training.min_labels:
         on_stage("training a challenger")
-        run("train_challenger")
+        run("train_challenger", data_note=_data_note(scene))
         on_stage("judging it")
         verdict = _promote(world, run)
     champion = _champion(world)
@@ -135,7 +136,11 @@ def play_round(
         on_stage("letting the champion decide")
         run("rescore")
         run("measure")
-    probabilities = None if champion is None else champion[1].predict(scene.test.texts)
+    probabilities = (
+        None
+        if champion is None
+        else training.probabilities_for(champion[1], scene.test.texts, scene.policy.category_ids)
+    )
     bought = Counter(
         one.surface or ""
         for one in datasets.read_snapshot(Path(frozen["path"])).examples
@@ -159,6 +164,16 @@ def play_round(
             else gains_by_surface(probabilities, scene, bought, seed=number)
         ),
     )
+
+
+def _data_note(scene: Scene) -> str:
+    """What must stand above everything that a model card of the demo says."""
+    stream = (
+        "the content and its decisions were made up by a generator"
+        if scene.is_synthetic
+        else ("the content is from a real decision log")
+    )
+    return f"A demo: {stream}, and simulated reviewers answered, with errors of their own."
 
 
 def rounds_played(world: World) -> int:
@@ -222,7 +237,7 @@ def _champion(world: World) -> tuple[str, training.Model] | None:
         champion = registry.champion(tx, world.policy.name)
     if champion is None:
         return None
-    return champion.model_version, training.load(Path(champion.path))
+    return champion.model_version, load_registered(champion)
 
 
 def overall(figures: Sequence[evaluation.Measure], metric: str, category: str) -> Any:

@@ -147,7 +147,8 @@ def _identity(facts: CardFacts) -> list[tuple[str, str]]:
         ("Trained", _moment(facts.trained_at)),
     ]
     if facts.promoted_at is not None:
-        rows.append(("Champion since", _moment(facts.promoted_at)))
+        since = "Champion since" if facts.state == "champion" else "Was made champion"
+        rows.append((since, _moment(facts.promoted_at)))
         rows.append(("Approved by", facts.approved_by or ""))
     if facts.note:
         rows.append(("Note", facts.note))

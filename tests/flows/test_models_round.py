@@ -6,56 +6,23 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from flows.freeze_snapshot import freeze_snapshot
 from flows.measure import measure
 from flows.promote_champion import NoChallenger, gate, promote_champion
 from flows.rescore import NoChampion, rescore
-from flows.train_challenger import TooFewLabels, TrainReport, train_challenger
+from flows.train_challenger import TooFewLabels, train_challenger
 from hitl import registry
 from hitl.db import begin
 from hitl.errors import Refused
-from hitl.policy import Policy
 from hitl.recipe import TrainingRecipe
 from hitl.records import ModelState
 from tests.builders import make_policy
+from tests.flows.models import SEED, count, crown, train
 from tests.flows.worlds import RECIPE, fill, label_batch
 
 pytestmark = pytest.mark.postgres
-
-SEED = 5
-
-
-def train(engine: Engine, policy: Policy, folder: Path, *, seed: int = SEED) -> TrainReport:
-    frozen = freeze_snapshot(engine, policy=policy, recipe=RECIPE, folder=folder / "snapshots")
-    return train_challenger(
-        engine,
-        policy=policy,
-        recipe=RECIPE,
-        snapshot=frozen.path,
-        models=folder / "models",
-        seed=seed,
-    )
-
-
-def crown(engine: Engine, policy: Policy, folder: Path) -> str:
-    report = promote_champion(
-        engine,
-        policy=policy,
-        recipe=RECIPE,
-        cards=folder / "cards",
-        seed=SEED,
-        approved_by="ana",
-        force=True,
-        note="a test",
-    )
-    return report.model_version
-
-
-def count(engine: Engine, query: str) -> int:
-    with begin(engine) as tx:
-        return int(tx.execute(text(query)).scalar_one())
 
 
 def test_a_round_ends_with_a_champion_its_card_its_decisions_and_its_figures(

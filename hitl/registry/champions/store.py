@@ -172,6 +172,7 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
     metrics = record.metrics
     counts = {"examples in the snapshot": snapshot.examples, "answers": snapshot.labels}
     counts |= {f"{side} examples": n for side, n in metrics.get("examples", {}).items()}
+    counts["items with decisions of earlier models"] = metrics.get("earlier_decisions", 0)
     return render(
         CardFacts(
             model_version=model_version,

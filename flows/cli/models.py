@@ -1,0 +1,116 @@
+"""What a training and a verdict come to, in words; the way back; and model cards."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from flows.cli.output import say, show_json
+from flows.wiring import open_world
+from hitl.db import begin
+from hitl.errors import Refused
+from hitl.records import ModelVersion
+
+app = typer.Typer()
+report = typer.Typer(no_args_is_help=True, help="Reports made from what the database holds.")
+app.add_typer(report, name="report")
+
+
+class NoLoginName(Refused):
+    """The system does not know who runs this command."""
+
+    def __init__(self) -> None:
+        super().__init__("this user has no login name here: say who you are with --approved-by")
+
+
+def approver(given: str | None) -> str:
+    """Who takes a change of champion on themselves: as given, or the login name."""
+    if given is not None:
+        return given
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError) as unknown:  # a user id without an entry, as in containers
+        raise NoLoginName from unknown
+
+
+@app.command()
+def rollback(
+    note: Annotated[str, typer.Option(help="Why; kept with the rollback.")],
+    approved_by: Annotated[str | None, typer.Option(help="Who; else the login name.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bring back the champion before this one.
+
+    Example: hitl rollback --note "false alarms on reports since Tuesday"
+    """
+    from flows.rollback import rollback as go_back
+
+    with open_world() as world:
+        back = go_back(
+            world.engine,
+            policy=world.policy,
+            cards=world.settings.state_folder / "cards",
+            approved_by=approver(approved_by),
+            note=note,
+        )
+    if as_json:
+        show_json({"champion": back})
+        return
+    say(f"champion is {back} again; run `hitl rescore` so that it decides on what is open")
+
+
+@report.command("model")
+def report_model(
+    version: Annotated[str | None, typer.Argument(help="Model version; else the champion.")] = None,
+) -> None:
+    """A model's card, from what is stored now: what it is for, learned from, and worth. Markdown.
+
+    Example: hitl report model > card.md
+    """
+    from hitl import registry
+
+    with open_world() as world, begin(world.engine) as tx:
+        if version is None:
+            champion = registry.champion(tx, world.policy.name)
+            if champion is None:
+                raise Refused(
+                    f"policy {world.policy.name} has no champion; name a version of `hitl models`"
+                )
+            version = champion.model_version
+        card = registry.read_card(tx, ModelVersion(version))
+    sys.stdout.write(card)
+
+
+def say_of_training(found: Any) -> None:
+    """What a person should know of a training before they go on."""
+    if found.constant_categories:
+        say(
+            f"{', '.join(found.constant_categories)}: every training answer is the same, so the "
+            "model says one number of any text; label some of the other kind"
+        )
+    if found.pooled_categories:
+        say(
+            f"{', '.join(found.pooled_categories)}: too few answers of one kind to be calibrated "
+            "alone; calibrated together with the others"
+        )
+    if not found.awaits_promotion:
+        say(
+            f"{found.model_version} is {found.state}, trained before, and no challenger that "
+            "`hitl promote` would judge; label more, or train with another --seed"
+        )
+
+
+def show_verdict(found: Any, *, as_json: bool) -> None:
+    """The verdict, what decided first, and whether there is a new champion."""
+    if as_json:
+        show_json(found)
+        return
+    before = found.champion_before or "none"
+    say(f"{found.model_version} against {before}: {found.decision}")
+    for reason in found.reasons:
+        say(f"  {reason}")
+    if found.promoted:
+        say(f"{found.model_version} is champion")
