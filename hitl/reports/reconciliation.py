@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+# A task's place: Label Studio's numbers of its project and of itself.
+TaskKey = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """One policy's counts, each counted on its own. Tasks and annotations only where confirmed."""
+    """One policy's counts over all its versions, each counted on its own; examples are those of
+    the version asked for."""
 
     picks: int
     entries: int
@@ -17,45 +22,53 @@ class Counts:
     entries_done: int
     entries_withdrawn: int
     entries_dead: int
-    entries_ever_dispatched: int
-    review_tasks: int
-    adjudication_tasks: int
-    unconfirmed_tasks: int
+    entries_to_review: int
+    entries_with_review_task: int
     annotations_submitted: int
-    annotations_skipped: int
-    annotations_deleted: int
     votes_of_newest: int
     rejects_of_newest: int
     entries_with_labels: int
+    entries_done_cannot_tell: int
+    entries_done_taken_back: int
     items_with_labels: int
     examples: int
 
 
 @dataclass(frozen=True, slots=True)
+class Here:
+    """What our tables know of Label Studio: is a task still to be answered, and the annotations
+    that we hold of it."""
+
+    is_open: Mapping[TaskKey, bool]
+    annotations: Mapping[TaskKey, frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class There:
+    """What Label Studio shows: the tasks that we asked for with their annotations, and how many
+    others there are."""
+
+    annotations: Mapping[TaskKey, frozenset[str]]
+    foreign_tasks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """Two counts that must be equal, and what a difference would mean."""
+    """Two counts that must be equal, and what a difference would mean. Without a second count it
+    is told and judges nothing."""
 
     name: str
     left: int
-    right: int
+    right: int | None
     meaning: str
 
     @property
     def balances(self) -> bool:
-        return self.left == self.right
+        return self.right is None or self.left == self.right
 
 
-def accounts(
-    counts: Counts,
-    *,
-    tasks_in_label_studio: int | None = None,
-    annotations_in_label_studio: int | None = None,
-) -> list[Account]:
-    """Every account of the loop, in its order. Label Studio's own counts join when given.
-
-    Between a dispatch and its confirmation, or before the next collect, the Label Studio
-    accounts may differ for a moment; once both have run they balance.
-    """
+def accounts(counts: Counts) -> list[Account]:
+    """Every account of our own tables, in the order of the loop."""
     states = (
         counts.entries_waiting
         + counts.entries_dispatched
@@ -64,15 +77,14 @@ def accounts(
         + counts.entries_withdrawn
         + counts.entries_dead
     )
-    tasks = counts.review_tasks + counts.adjudication_tasks
-    live = counts.annotations_submitted + counts.annotations_skipped
-    found = [
+    unanswered = counts.entries_done_cannot_tell + counts.entries_done_taken_back
+    return [
         Account("picks = entries", counts.picks, counts.entries, "a pick without its question"),
         Account("entries = sum of states", counts.entries, states, "an entry in no known state"),
         Account(
-            "entries ever dispatched = review tasks",
-            counts.entries_ever_dispatched,
-            counts.review_tasks,
+            "entries to review = review tasks",
+            counts.entries_to_review,
+            counts.entries_with_review_task,
             "an entry without its task, or a task nobody asked for",
         ),
         Account(
@@ -82,9 +94,9 @@ def accounts(
             "an answer that was neither counted nor set aside",
         ),
         Account(
-            "entries done = entries with labels",
+            "entries done = with labels + without an answer",
             counts.entries_done,
-            counts.entries_with_labels,
+            counts.entries_with_labels + unanswered,
             "a resolved question without labels, or labels of an open one",
         ),
         Account(
@@ -93,23 +105,49 @@ def accounts(
             counts.examples,
             "a label that reaches no example",
         ),
+        Account("done, and no lead could tell", counts.entries_done_cannot_tell, None, ""),
+        Account("done, taken back, asked anew", counts.entries_done_taken_back, None, ""),
     ]
-    if tasks_in_label_studio is not None:
-        found.append(
-            Account(
-                "tasks here = tasks in Label Studio",
-                tasks,
-                tasks_in_label_studio,
-                "a lost or doubled task",
-            )
-        )
-    if annotations_in_label_studio is not None:
-        found.append(
-            Account(
-                "annotations here = annotations in Label Studio",
-                live,
-                annotations_in_label_studio,
-                "an annotation not collected yet, or one deleted there",
-            )
-        )
-    return found
+
+
+def accounts_with_label_studio(here: Here, there: There) -> list[Account]:
+    """The accounts between our tables and Label Studio, task by task and annotation by annotation.
+
+    A task that nobody waits for may be cleared out there. One that is there twice is a mistake,
+    unless both were answered: an answer is never thrown away. Between a dispatch and its
+    confirmation, or before the next collection, they may differ for a moment.
+    """
+    known, shown = set(here.is_open), set(there.annotations)
+    cleared = {one for one in known - shown if not here.is_open[one]}
+    answered_twice = {one for one in shown - known if there.annotations[one]}
+    ours = {(key, one) for key in shown for one in here.annotations.get(key, ())}
+    theirs = {(key, one) for key in shown for one in there.annotations[key]}
+    return [
+        Account(
+            "tasks here = tasks in Label Studio",
+            len(known - cleared),
+            len(known & shown),
+            "a lost task; `hitl collect --sweep` lets its entry wait again",
+        ),
+        Account(
+            "tasks in Label Studio = tasks here",
+            len(shown - answered_twice),
+            len(known & shown),
+            "a task that is there twice; `hitl collect --sweep` removes one",
+        ),
+        Account(
+            "annotations here = annotations in Label Studio",
+            len(ours),
+            len(ours & theirs),
+            "one that was deleted there since the last collection, or lost",
+        ),
+        Account(
+            "annotations in Label Studio = annotations here",
+            len(theirs),
+            len(ours & theirs),
+            "one that is not collected yet",
+        ),
+        Account("tasks cleared out of Label Studio", len(cleared), None, ""),
+        Account("tasks answered twice", len(answered_twice), None, ""),
+        Account("tasks in Label Studio not of ours", there.foreign_tasks, None, ""),
+    ]

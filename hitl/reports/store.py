@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from sqlalchemy import Connection, text
 
-from hitl.records import PolicyId
-from hitl.reports.reconciliation import Counts
+from hitl.policy import Policy
+from hitl.reports.reconciliation import Counts, Here, TaskKey
 
+# Every version of the policy: what was begun under an older one is still being answered.
 _COUNTS = """
-WITH mine AS (SELECT * FROM entries WHERE policy_id = :policy_id),
+WITH versions AS (SELECT policy_id FROM policies WHERE name = :name),
+mine AS (SELECT e.* FROM entries e JOIN versions USING (policy_id)),
 newest AS (
     SELECT DISTINCT ON (a.unique_id) a.* FROM annotations a JOIN mine USING (entry_id)
     ORDER BY a.unique_id, a.updated_at DESC
 ),
-labelled AS (SELECT entry_id, item_id FROM current_labels WHERE policy_id = :policy_id)
+labelled AS (SELECT DISTINCT entry_id FROM current_labels JOIN versions USING (policy_id)),
+-- Withdrawn or dead ones may have a task that landed later, or none.
+reviewed AS (
+    SELECT mine.entry_id, mine.state, t.task_id IS NOT NULL AS has_task,
+           EXISTS (SELECT 1 FROM entry_events v
+                   WHERE v.entry_id = mine.entry_id AND v.to_state = 'dispatched') AS was_dispatched
+    FROM mine LEFT JOIN tasks t ON t.entry_id = mine.entry_id AND t.stage = 'review'
+    WHERE mine.state NOT IN ('withdrawn', 'dead')
+),
+without AS (
+    SELECT mine.entry_id, mine.item_id,
+           EXISTS (SELECT 1 FROM newest JOIN votes USING (unique_id, updated_at)
+                   WHERE newest.entry_id = mine.entry_id AND newest.kind = 'submitted'
+                     AND newest.stage = 'adjudication' AND votes.answers = '{}') AS cannot_tell
+    FROM mine WHERE state = 'done' AND entry_id NOT IN (SELECT entry_id FROM labelled)
+)
 SELECT
-    (SELECT count(*) FROM picks JOIN batches USING (batch_id) WHERE policy_id = :policy_id)
+    (SELECT count(*) FROM picks JOIN batches USING (batch_id) JOIN versions USING (policy_id))
         AS picks,
     (SELECT count(*) FROM mine) AS entries,
     (SELECT count(*) FROM mine WHERE state = 'waiting') AS entries_waiting,
@@ -24,28 +43,58 @@ SELECT
     (SELECT count(*) FROM mine WHERE state = 'done') AS entries_done,
     (SELECT count(*) FROM mine WHERE state = 'withdrawn') AS entries_withdrawn,
     (SELECT count(*) FROM mine WHERE state = 'dead') AS entries_dead,
-    (SELECT count(DISTINCT entry_id) FROM entry_events JOIN mine USING (entry_id)
-     WHERE to_state = 'dispatched') AS entries_ever_dispatched,
-    (SELECT count(*) FROM tasks JOIN mine USING (entry_id)
-     WHERE stage = 'review' AND task_id IS NOT NULL) AS review_tasks,
-    (SELECT count(*) FROM tasks JOIN mine USING (entry_id)
-     WHERE stage = 'adjudication' AND task_id IS NOT NULL) AS adjudication_tasks,
-    (SELECT count(*) FROM tasks JOIN mine USING (entry_id) WHERE task_id IS NULL)
-        AS unconfirmed_tasks,
+    (SELECT count(*) FROM reviewed WHERE state = 'dispatched' OR has_task) AS entries_to_review,
+    (SELECT count(*) FROM reviewed WHERE has_task AND was_dispatched) AS entries_with_review_task,
     (SELECT count(*) FROM newest WHERE kind = 'submitted') AS annotations_submitted,
-    (SELECT count(*) FROM newest WHERE kind = 'skipped') AS annotations_skipped,
-    (SELECT count(*) FROM newest WHERE kind = 'deleted') AS annotations_deleted,
     (SELECT count(*) FROM newest JOIN votes USING (unique_id, updated_at)
      WHERE kind = 'submitted') AS votes_of_newest,
     (SELECT count(*) FROM newest JOIN annotation_rejects USING (unique_id, updated_at)
      WHERE kind = 'submitted') AS rejects_of_newest,
-    (SELECT count(DISTINCT entry_id) FROM labelled) AS entries_with_labels,
-    (SELECT count(DISTINCT item_id) FROM labelled) AS items_with_labels,
+    (SELECT count(*) FROM labelled) AS entries_with_labels,
+    (SELECT count(*) FROM without WHERE cannot_tell) AS entries_done_cannot_tell,
+    -- Its answer was taken back while its item was being asked about again: it cannot be opened.
+    (SELECT count(*) FROM without w WHERE NOT cannot_tell
+       AND EXISTS (SELECT 1 FROM labels l WHERE l.entry_id = w.entry_id)
+       AND EXISTS (SELECT 1 FROM entries e WHERE e.item_id = w.item_id AND e.entry_id > w.entry_id)
+    ) AS entries_done_taken_back,
+    (SELECT count(DISTINCT l.item_id) FROM labels_by_policy l JOIN items i USING (item_id)
+     WHERE l.for_policy_id = :policy_id AND i.text IS NOT NULL) AS items_with_labels,
     (SELECT count(*) FROM examples WHERE policy_id = :policy_id) AS examples
 """
 
+_TASKS = """
+SELECT t.project_id, t.task_id,
+       CASE t.stage WHEN 'review' THEN e.state IN ('waiting', 'dispatched')
+                    ELSE e.state = 'adjudicating' END AS is_open
+FROM tasks t JOIN entries e USING (entry_id) JOIN policies p USING (policy_id)
+WHERE p.name = :name AND t.task_id IS NOT NULL
+"""
 
-def count_loop(tx: Connection, policy_id: PolicyId) -> Counts:
+# Of the push that the task belongs to now: other servers have given the same numbers before.
+_ANNOTATIONS = """
+SELECT project_id, task_id, unique_id FROM (
+    SELECT DISTINCT ON (a.unique_id) a.unique_id, a.project_id, a.task_id, a.kind
+    FROM annotations a JOIN entries e USING (entry_id) JOIN policies p USING (policy_id)
+    JOIN tasks t ON t.entry_id = a.entry_id AND t.stage = a.stage
+                AND t.push_id::text = split_part(a.unique_id, '@', 2)
+    WHERE p.name = :name
+    ORDER BY a.unique_id, a.updated_at DESC
+) newest WHERE kind <> 'deleted'
+"""
+
+
+def count_loop(tx: Connection, policy: Policy) -> Counts:
     """Every count of one policy, in one statement and so of one moment."""
-    row = tx.execute(text(_COUNTS), {"policy_id": policy_id}).one()
+    asked = {"name": policy.name, "policy_id": policy.policy_id}
+    row = tx.execute(text(_COUNTS), asked).one()
     return Counts(**row._mapping)
+
+
+def held(tx: Connection, policy: Policy) -> Here:
+    """The tasks of every version of a policy, and the annotations that count for them."""
+    rows = tx.execute(text(_TASKS), {"name": policy.name})
+    is_open = {(row.project_id, row.task_id): row.is_open for row in rows}
+    annotations: dict[TaskKey, set[str]] = defaultdict(set)
+    for row in tx.execute(text(_ANNOTATIONS), {"name": policy.name}):
+        annotations[row.project_id, row.task_id].add(row.unique_id)
+    return Here(is_open, {key: frozenset(ids) for key, ids in annotations.items()})

@@ -92,5 +92,5 @@ def files(folder: Path) -> dict[str, str]:
 def out_of_balance(engine: Engine, *, policy: Policy) -> list[str]:
     """The accounts of the reconciliation that do not balance; must be none."""
     with engine.connect() as connection:
-        counted = accounts(count_loop(connection, policy.policy_id))
+        counted = accounts(count_loop(connection, policy))
     return [f"{one.name}: {one.left} and {one.right}" for one in counted if not one.balances]
