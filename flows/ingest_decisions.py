@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
 from hitl import datasets, decisions, logs
 from hitl.db import begin
-from hitl.decisions import Chunk, Counts, EmptySource, Kind, Mapped, map_chunk
+from hitl.decisions import (
+    Chunk,
+    Column,
+    Counts,
+    EmptySource,
+    Kind,
+    Mapped,
+    NoRowsYet,
+    Source,
+    SourceRefused,
+    map_chunk,
+)
+from hitl.errors import Refused
 from hitl.recipe import Recipe
 from hitl.records import Item
 
 log = logs.get(__name__)
+
+_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
     """What an ingest found and left behind.
 
-    `absent_columns` are optional columns that some source does not have, `empty_sources` those
-    without a row among others that have some.
+    `rejected` counts rows set aside, one that is bad content and a bad decision once.
+    `absent_columns` are wanted columns that some source does not have and could do without,
+    `empty_sources` those without a row among others that have some, `refused_sources` those that
+    could not be read, each with what is wrong.
     """
 
     sources: tuple[str, ...]
     contents: Counts
     decisions: Counts
+    rejected: int = 0
     absent_columns: tuple[str, ...] = ()
     empty_sources: tuple[str, ...] = ()
+    refused_sources: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def rejected(self) -> int:
-        """Rows set aside, of either kind."""
-        return self.contents.rejected + self.decisions.rejected
+
+class SomeSourcesRefused(Refused):
+    """Some of several sources could not be taken in; the others were. `report` says how much."""
+
+    def __init__(self, report: IngestReport) -> None:
+        said = list(report.refused_sources.values())
+        more = [f"and {len(said) - _LISTED} more"] if len(said) > _LISTED else []
+        super().__init__(
+            f"{len(said)} of {len(report.sources)} sources could not be taken in whole; "
+            "the others, and what could be read of these, were\n" + "\n".join(said[:_LISTED] + more)
+        )
+        self.report = report
 
 
 def ingest_decisions(
@@ -57,56 +83,102 @@ def ingest_decisions(
 
     Raises:
         Refused: nothing there, no rows, missing columns, an unknown category or format.
+        SomeSourcesRefused: of several sources some; raised at the end, the others were taken in.
+        NotYet: a query gave no rows.
         Unavailable: Postgres or the source is away; what was committed stays.
     """
     wanted = decisions.wanted_columns(recipe.intake, kind, categories)
     places = decisions.find_sources(source, query=query)
-    contents, decided = Counts(), Counts()
-    absent: dict[str, None] = {}
+    found = _Found()
     empty: list[str] = []
+    refused: dict[str, str] = {}
     for place in places:
-        is_empty = True
-        chunks = decisions.read_chunks(place, wanted, rows_per_chunk=recipe.intake.rows_per_chunk)
-        for chunk in chunks:
-            is_empty = False
-            absent.update(dict.fromkeys(chunk.absent))
-            more_contents, more_decided = _store(engine, chunk, recipe, kind, source=place.name)
-            contents, decided = contents + more_contents, decided + more_decided
-            if progress is not None:
-                progress(chunk.rows)
-        if is_empty:
+        rows_before = found.rows
+        try:
+            _take_in(engine, place, wanted, recipe, kind, found=found, progress=progress)
+        except SourceRefused as refusal:
+            if len(places) == 1:
+                raise
+            refused[place.name] = str(refusal)
+            log.warning("source_refused", source=place.name, error=type(refusal).__name__)
+            continue
+        if found.rows == rows_before:
             empty.append(place.name)
             log.warning("source_is_empty", source=place.name)
     if len(empty) == len(places):
+        if query is not None:
+            raise NoRowsYet(empty[0])
         raise EmptySource(decisions.shown(source) if len(places) > 1 else empty[0])
     report = IngestReport(
-        tuple(place.name for place in places), contents, decided, tuple(absent), tuple(empty)
+        tuple(place.name for place in places),
+        found.contents,
+        found.decisions,
+        found.rejected,
+        tuple(found.absent),
+        tuple(empty),
+        refused,
     )
     log.info(
         "decisions_ingested",
         sources=len(places),
-        new_contents=contents.new,
-        new_decisions=decided.new,
-        conflicts=contents.conflicts + decided.conflicts,
+        new_contents=report.contents.new,
+        new_decisions=report.decisions.new,
+        conflicts=report.contents.conflicts + report.decisions.conflicts,
         rejected=report.rejected,
-        absent_columns=list(absent),
+        absent_columns=list(report.absent_columns),
+        refused_sources=len(refused),
     )
+    if refused:
+        raise SomeSourcesRefused(report)
     return report
 
 
+@dataclass
+class _Found:
+    """What was counted so far, over all sources."""
+
+    contents: Counts = field(default_factory=Counts)
+    decisions: Counts = field(default_factory=Counts)
+    rejected: int = 0
+    rows: int = 0
+    absent: dict[str, None] = field(default_factory=dict)
+
+
+def _take_in(
+    engine: Engine,
+    place: Source,
+    wanted: Sequence[Column],
+    recipe: Recipe,
+    kind: Kind,
+    *,
+    found: _Found,
+    progress: Callable[[int], None] | None,
+) -> None:
+    with begin(engine) as tx:
+        begun = decisions.database_clock(tx)
+    for chunk in decisions.read_chunks(place, wanted, rows_per_chunk=recipe.intake.rows_per_chunk):
+        found.absent.update(dict.fromkeys(chunk.absent))
+        _store(engine, chunk, recipe, kind, source=place.name, found=found)
+        if progress is not None and chunk.rows:
+            progress(chunk.rows)
+    with begin(engine) as tx:
+        # Read to its end: what was set aside of it before and is no longer was mended.
+        decisions.forget_mended(tx, source=place.name, kind=kind, before=begun)
+
+
 def _store(
-    engine: Engine, chunk: Chunk, recipe: Recipe, kind: Kind, *, source: str
-) -> tuple[Counts, Counts]:
+    engine: Engine, chunk: Chunk, recipe: Recipe, kind: Kind, *, source: str, found: _Found
+) -> None:
     mapped: Mapped = map_chunk(chunk, recipe.intake, kind)
     items = [_grouped(one) for one in mapped.items]
     with begin(engine) as tx:
         contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
         decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
         decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
-    return (
-        contents.with_rejected(mapped.rejected_items),
-        decided.with_rejected(mapped.rejected_decisions),
-    )
+    found.contents += contents.with_rejected(mapped.rejected_items)
+    found.decisions += decided.with_rejected(mapped.rejected_decisions)
+    found.rejected += mapped.rejected_rows
+    found.rows += chunk.rows
 
 
 def _grouped(item: Item) -> Item:

@@ -14,11 +14,15 @@ CHARACTERS_PER_CHUNK = 16_000_000
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that we want: the recipe's key for it, its name at the source, and if we need it."""
+    """A column that we want: the recipe's key for it, its name at the source, and if we need it.
+
+    Of those that are `one_of_many`, not required each, at least one must be there.
+    """
 
     key: str
     name: str
     is_required: bool = True
+    one_of_many: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """Said once, before any row: wanted columns that are not there (none of them required)."""
+    """Wanted columns that are not there, none of them required. Said once, where it is known."""
 
     absent: tuple[str, ...]
 
@@ -72,9 +76,13 @@ def in_chunks(
     rows_per_chunk: int,
     characters_per_chunk: int = CHARACTERS_PER_CHUNK,
 ) -> Iterator[Chunk]:
-    """Gather rows until either bound is reached. Yields nothing for a source without rows."""
+    """Gather rows until either bound is reached.
+
+    A chunk without rows says which columns are absent where no chunk with rows has said it.
+    """
     names = [column.name for column in wanted]
     absent: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
     rows: list[Row] = []
     rejects: list[Reject] = []
     characters = 0
@@ -88,8 +96,8 @@ def in_chunks(
             absent = one.absent
         if len(rows) + len(rejects) >= rows_per_chunk or characters >= characters_per_chunk:
             yield _chunk(names, rows, rejects, absent)
-            rows, rejects, characters = [], [], 0
-    if rows or rejects:
+            rows, rejects, characters, told = [], [], 0, absent
+    if rows or rejects or absent != told:
         yield _chunk(names, rows, rejects, absent)
 
 
@@ -105,31 +113,54 @@ def header(source: str, there: Iterable[str], wanted: Sequence[Column]) -> Heade
     """Check that what we need is there.
 
     Raises:
-        MissingColumns: a required column is not.
+        MissingColumns: a required column is not, or not one of those of which one must be.
     """
     there = list(there)
+    missing = missing_columns(there, wanted)
+    if missing:
+        raise MissingColumns(
+            source,
+            missing=[(column.key, column.name) for column in missing],
+            there=there,
+            wanted=[column.key for column in wanted],
+        )
+    known = set(there)
+    return Header(tuple(column.name for column in wanted if column.name not in known))
+
+
+def missing_columns(there: Iterable[str], wanted: Sequence[Column]) -> list[Column]:
+    """What we cannot do without."""
     known = set(there)
     absent = [column for column in wanted if column.name not in known]
-    missing = [(column.key, column.name) for column in absent if column.is_required]
-    if missing:
-        raise MissingColumns(source, missing=missing, there=there)
-    return Header(tuple(column.name for column in absent))
+    of_many = [column for column in wanted if column.one_of_many]
+    missing = [column for column in absent if column.is_required]
+    if of_many and all(column in absent for column in of_many):
+        missing += of_many
+    return missing
 
 
-def reach(row: Mapping[str, Any], name: str) -> Any:
+_NOTHING = object()
+
+
+def reach(row: Mapping[str, Any], name: str, default: Any = None) -> Any:
     """The value under `name`; a dotted name that is no key itself reaches into nested objects."""
     if name in row or "." not in name:
-        return row.get(name)
+        return row.get(name, default)
     value: Any = row
     for part in name.split("."):
         if not isinstance(value, Mapping):
-            return None
-        value = value.get(part)
+            return default
+        value = value.get(part, default)
     return value
 
 
-def names_within(row: Mapping[str, Any], *, prefix: str = "", depth: int = 3) -> Iterator[str]:
-    """Every name that `reach` would find in a row, nested ones dotted."""
+def is_there(row: Mapping[str, Any], name: str) -> bool:
+    """Whether a row has a key of that name, whatever its value."""
+    return reach(row, name, _NOTHING) is not _NOTHING
+
+
+def names_within(row: Mapping[str, Any], *, depth: int, prefix: str = "") -> Iterator[str]:
+    """Every name that `reach` would find in a row, nested ones dotted, `depth` levels down."""
     for key, value in row.items():
         yield prefix + key
         if isinstance(value, Mapping) and depth > 1:

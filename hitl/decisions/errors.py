@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from hitl.errors import Malformed, Refused, Unavailable
+from hitl.errors import Malformed, NotYet, Refused, Unavailable
 
 # A file without a header has content where the names should be. Only what looks like a name is
 # repeated in a message.
@@ -23,7 +23,11 @@ class BadValue(Malformed):
         self.reason = reason
 
 
-class SourceNotFound(Refused):
+class SourceRefused(Refused):
+    """One source cannot be taken in as it is; others beside it can."""
+
+
+class SourceNotFound(SourceRefused):
     """Nothing is there."""
 
     def __init__(self, source: str, why: str) -> None:
@@ -31,7 +35,7 @@ class SourceNotFound(Refused):
         self.source = source
 
 
-class UnknownFormat(Refused):
+class UnknownFormat(SourceRefused):
     """The name does not end in a way that says how to read it."""
 
     def __init__(self, source: str, known: Sequence[str]) -> None:
@@ -54,7 +58,15 @@ class EmptySource(Refused):
         self.source = source
 
 
-class UnreadableSource(Refused):
+class NoRowsYet(NotYet):
+    """A query was answered, and with not one row: there is nothing new to take in."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"{source}: the query gives no rows now; nothing was taken in")
+        self.source = source
+
+
+class UnreadableSource(SourceRefused):
     """The bytes are not what the name says. What was read before stays taken in."""
 
     def __init__(self, source: str, why: str, *, after_line: int = 0) -> None:
@@ -78,7 +90,7 @@ class SourceUnavailable(Unavailable):
         self.source = source
 
 
-class BadQuery(Refused):
+class BadQuery(SourceRefused):
     """The query, or the URL beside it, cannot be used."""
 
     def __init__(self, source: str, why: str) -> None:
@@ -86,11 +98,16 @@ class BadQuery(Refused):
         self.source = source
 
 
-class MissingColumns(Refused):
+class MissingColumns(SourceRefused):
     """The recipe names columns that the source does not have. Carries the names."""
 
     def __init__(
-        self, source: str, *, missing: Sequence[tuple[str, str]], there: Iterable[str]
+        self,
+        source: str,
+        *,
+        missing: Sequence[tuple[str, str]],
+        there: Iterable[str],
+        wanted: Sequence[str],
     ) -> None:
         there = list(there)
         shown = [name for name in there if _LOOKS_LIKE_A_NAME.fullmatch(name)][:_NAMES_SHOWN]
@@ -106,9 +123,20 @@ class MissingColumns(Refused):
                 f"  no column {column!r}; in recipe.toml under [{table}] write "
                 f'{name} = "{near[0] if near else "THEIR NAME"}"'
             )
+        kinds = {_kind_of(key) for key in wanted}
+        lacking = {_kind_of(key) for key, _ in missing}
+        if len(kinds) == 2 and len(lacking) == 1:
+            # Read for both, and all that is missing belongs to one.
+            (held,) = kinds - lacking
+            lines.append(f"  or, if it holds {held} alone, add --kind {held}")
         super().__init__("\n".join(lines))
         self.source = source
         self.missing = tuple(column for _, column in missing)
+
+
+def _kind_of(key: str) -> str:
+    """ "content" or "decisions", from a recipe's key such as `intake.content.text`."""
+    return key.split(".")[1]
 
 
 class UnknownCategory(Refused):

@@ -1,78 +1,39 @@
-"""How each kind of file becomes rows: Parquet, CSV and TSV, JSON Lines. One pass, little memory."""
+"""How files of text become rows: CSV and TSV, JSON Lines. Little memory, whatever their length."""
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
+import itertools
 import json
 from collections.abc import Iterator, Sequence
-from typing import IO, Any
+from typing import IO, Any, cast
 
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from hitl.decisions.chunks import Column, Header, Read, Reject, Row, header, names_within, reach
+from hitl.decisions.chunks import (
+    Column,
+    Header,
+    Read,
+    Reject,
+    Row,
+    header,
+    is_there,
+    missing_columns,
+    names_within,
+    reach,
+)
 from hitl.decisions.errors import UnreadableSource
 
 # A row of 1,000,000 characters, the most a recipe allows, fits several times over. What is longer
 # is an open quote or a file without line ends, and must not fill the memory.
 LONGEST_ROW = 32 * 1024 * 1024
-_PARQUET_ROWS = 2_000
 _PEEK_ROWS = 1_000
 _PEEK_BYTES = 8 * 1024 * 1024
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 LINE = "line"
 
-
-def read_parquet(handle: IO[bytes], source: str, wanted: Sequence[Column]) -> Iterator[Read]:
-    """Rows of a Parquet file; `line` is the row's number in the file."""
-    file = pq.ParquetFile(handle)
-    there = list(_parquet_names(file.schema_arrow))
-    head = header(source, there, wanted)
-    yield head
-    top = set(file.schema_arrow.names)
-    # A dotted name is read through its struct; a flat column of that very name goes first.
-    roots = {c.name: c.name if c.name in top else c.name.split(".")[0] for c in wanted}
-    columns = sorted({root for root in roots.values() if root in top})
-    line = 0
-    for batch in file.iter_batches(batch_size=_PARQUET_ROWS, columns=columns, use_threads=False):
-        got = {name: _plain(batch.column(i)) for i, name in enumerate(batch.schema.names)}
-        wide = [_parquet_values(got, c.name, roots[c.name], batch.num_rows) for c in wanted]
-        for values in zip(*wide, strict=True):
-            line += 1
-            yield Row(line, values)
-
-
-def _parquet_names(schema: pa.Schema) -> Iterator[str]:
-    for one in schema:
-        yield one.name
-        if pa.types.is_struct(one.type):
-            for child in one.type:
-                yield f"{one.name}.{child.name}"
-
-
-def _parquet_values(got: dict[str, list[Any]], name: str, root: str, rows: int) -> list[Any]:
-    if root not in got:
-        return [None] * rows
-    if name == root:
-        return got[root]
-    inner = name.removeprefix(root + ".")
-    return [None if value is None else reach(value, inner) for value in got[root]]
-
-
-def _plain(values: pa.Array) -> list[Any]:
-    """Python values; nanoseconds cut to microseconds, which is what Postgres keeps."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        values = values.dictionary_decode()
-    elif pa.types.is_float32(kind) or pa.types.is_float16(kind):
-        # By way of its shortest decimal, so that 0.1 written as a 32-bit float is the 0.1 of the
-        # same log in CSV and not 0.10000000149, which would be another payload.
-        values = pc.cast(pc.cast(pc.cast(values, pa.float32()), pa.string()), pa.float64())
-    elif pa.types.is_timestamp(kind):
-        values = pc.cast(values, pa.timestamp("us", tz=kind.tz), safe=False)
-    return list(values.to_pylist())
+_Parsed = tuple[int, dict[str, Any]] | Reject
 
 
 def read_delimited(
@@ -84,7 +45,13 @@ def read_delimited(
     """
     csv.field_size_limit(LONGEST_ROW)
     # Bytes that are not UTF-8 become lone surrogates, which the mapping sets aside row by row.
-    lines = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    buffered: Any = io.BufferedReader(cast(Any, handle))
+    if buffered.peek(2)[:2] in _UTF16:  # what some spreadsheets write
+        lines = io.TextIOWrapper(buffered, encoding="utf-16", newline="")
+    else:
+        lines = io.TextIOWrapper(
+            buffered, encoding="utf-8-sig", errors="surrogateescape", newline=""
+        )
     reader = csv.reader(_bounded(lines), delimiter=delimiter, strict=True)
     try:
         names = next(reader, None)
@@ -132,40 +99,61 @@ def _bounded(lines: io.TextIOWrapper) -> Iterator[str]:
 def read_json_lines(handle: IO[bytes], source: str, wanted: Sequence[Column]) -> Iterator[Read]:
     """Rows of a JSON Lines file: one object a line; blank lines are passed over.
 
-    Lines differ in their keys, so the columns are checked against all the keys of the first
-    objects together.
+    Lines differ in their keys: a column is missing when no line has it. What is absent is
+    therefore said after the last row, and a file whose first lines lack what we need is looked
+    through to its end before any row of it is taken in.
     """
     objects = _objects(handle)
-    peeked: list[tuple[int, dict[str, Any]] | Reject] = []
+    peeked: list[_Parsed] = []
     names: dict[str, None] = {}
-    is_whole = True
+    depth = 1 + max(column.name.count(".") for column in wanted)
     for one in objects:
         peeked.append(one)
         if not isinstance(one, Reject):
-            names.update(dict.fromkeys(names_within(one[1])))
+            names.update(dict.fromkeys(names_within(one[1], depth=depth)))
         if len(peeked) >= _PEEK_ROWS or handle.tell() > _PEEK_BYTES:
-            is_whole = False
             break
-    if names:
-        yield header(source, names, wanted)
-    elif not is_whole:
+    else:
+        if not names:  # nothing but broken lines, or nothing at all
+            yield from (one for one in peeked if isinstance(one, Reject))
+            return
+    if not names:
         raise UnreadableSource(
             source, f"none of its first {len(peeked):,} lines is a JSON object; write one a line"
         )
-    else:
-        yield Header(())
-    for one in peeked:
-        yield one if isinstance(one, Reject) else _row(one, wanted)
+    if missing_columns(names, wanted):
+        _look_further(objects, names, wanted)
+        header(source, names, wanted)
+        handle.seek(0)
+        objects, peeked = _objects(handle), []
+    absent = [column.name for column in wanted]
+    for one in itertools.chain(peeked, objects):
+        if isinstance(one, Reject):
+            yield one
+            continue
+        line, found = one
+        absent = [name for name in absent if not is_there(found, name)]
+        yield Row(line, tuple([reach(found, column.name) for column in wanted]))
+    yield Header(tuple(absent))
+
+
+def _look_further(
+    objects: Iterator[_Parsed], names: dict[str, None], wanted: Sequence[Column]
+) -> None:
+    """Add to `names` what later lines have of the wanted columns, until nothing is missing."""
+    unseen = [column.name for column in wanted if column.name not in names]
     for one in objects:
-        yield one if isinstance(one, Reject) else _row(one, wanted)
+        if isinstance(one, Reject):
+            continue
+        found = [name for name in unseen if is_there(one[1], name)]
+        if found:
+            names.update(dict.fromkeys(found))
+            unseen = [name for name in unseen if name not in names]
+            if not missing_columns(names, wanted):
+                return
 
 
-def _row(one: tuple[int, dict[str, Any]], wanted: Sequence[Column]) -> Row:
-    line, found = one
-    return Row(line, tuple([reach(found, column.name) for column in wanted]))
-
-
-def _objects(handle: IO[bytes]) -> Iterator[tuple[int, dict[str, Any]] | Reject]:
+def _objects(handle: IO[bytes]) -> Iterator[_Parsed]:
     number = 0
     while line := handle.readline(LONGEST_ROW):
         number += 1

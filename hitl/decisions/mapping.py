@@ -31,7 +31,8 @@ _DECISIONS = "intake.decisions"
 class Mapped:
     """What a chunk says. `stubs` are the items that decisions speak of, without their text.
 
-    `rejected_items` and `rejected_decisions` count rows; one row may have several rejects.
+    `rejected_items` and `rejected_decisions` count rows, `rejected_rows` those of either kind
+    once; one row may have several rejects.
     """
 
     items: list[Item]
@@ -40,13 +41,15 @@ class Mapped:
     rejects: list[Reject]
     rejected_items: int
     rejected_decisions: int
+    rejected_rows: int
 
 
 def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> list[Column]:
     """The columns to read, each once.
 
     A column that is optional may be missing from the source only while the recipe keeps its
-    default name: who writes a name means it.
+    default name: who writes a name means it. Of the probabilities one must be there: a model
+    does not know every category.
 
     Raises:
         UnknownCategory: a probability is mapped to a category that the policy does not have.
@@ -73,7 +76,9 @@ def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> lis
             *_optional(_DECISIONS, decisions, "action"),
         ]
         wanted += [
-            Column(f"{_DECISIONS}.probabilities.{category}", name)
+            Column(
+                f"{_DECISIONS}.probabilities.{category}", name, is_required=False, one_of_many=True
+            )
             for category, name in decisions.probabilities.items()
         ]
     # A decision log often knows these too; a name of one's own is only owed by content.
@@ -96,7 +101,7 @@ def _optional(table: str, columns: ContentColumns | DecisionColumns, *names: str
 def _each_once(wanted: list[Column]) -> list[Column]:
     # Required goes before optional, so that a column with both uses is required.
     by_name: dict[str, Column] = {}
-    for column in sorted(wanted, key=lambda one: not one.is_required):
+    for column in sorted(wanted, key=lambda one: (not one.is_required, not one.one_of_many)):
         by_name.setdefault(column.name, column)
     return list(by_name.values())
 
@@ -120,7 +125,8 @@ def map_chunk(chunk: Chunk, intake: Intake, kind: Kind) -> Mapped:
         rejected_decisions = chunk.rows - len(decisions)
     # One bad id in a source of both is one fault.
     once = list({(one.line, one.field): one for one in rejects}.values())
-    return Mapped(items, stubs, decisions, once, rejected_items, rejected_decisions)
+    rows = len({one.line for one in rejects})
+    return Mapped(items, stubs, decisions, once, rejected_items, rejected_decisions, rows)
 
 
 def map_contents(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import lzma
+import re
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, Any, Protocol
-from urllib.parse import urlsplit
 
 import fsspec
 import pyarrow as pa
@@ -22,12 +22,14 @@ from hitl.decisions.errors import (
     UnknownFormat,
     UnreadableSource,
 )
-from hitl.decisions.files import read_delimited, read_json_lines, read_parquet
+from hitl.decisions.files import read_delimited, read_json_lines
+from hitl.decisions.parquet import read_parquet
 from hitl.decisions.sql_source.store import SqlSource
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
-_COMPRESSIONS = (".gz", ".bz2", ".xz")
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
 _MAGIC = frozenset("*?[")
+_TOKEN_SCHEMES = ("http", "https")  # where a name alone before the @ is a token
 
 
 class Source(Protocol):
@@ -44,8 +46,8 @@ class FileSource:
     """One file on any filesystem that fsspec knows."""
 
     name: str
-    path: str
-    filesystem: Any
+    path: str = field(repr=False)  # may hold a signed query
+    filesystem: Any = field(repr=False)
 
     def read(self, wanted: Sequence[Column]) -> Iterator[Read]:
         """Its rows, in order.
@@ -59,22 +61,25 @@ class FileSource:
                 for one in self._rows(handle, wanted):
                     line = getattr(one, "line", line)
                     yield one
-        except (pa.ArrowException, zlib.error, lzma.LZMAError, EOFError) as cause:
+        except (pa.ArrowException, zlib.error, lzma.LZMAError, EOFError, UnicodeError) as cause:
             # Arrow's own message may quote what it stumbled over.
             why = f"damaged or cut off ({type(cause).__name__})"
             raise UnreadableSource(self.name, why, after_line=line) from None
-        except FileNotFoundError as cause:
-            raise SourceNotFound(self.name, "was there a moment ago and is gone") from cause
-        except PermissionError as cause:
-            raise SourceNotFound(self.name, "may not be read; give this user the right") from cause
+        except FileNotFoundError:
+            raise SourceNotFound(self.name, "was there a moment ago and is gone") from None
+        except PermissionError:
+            raise SourceNotFound(self.name, "may not be read; give this user the right") from None
         except OSError as cause:
             if type(cause).__name__ == "BadGzipFile" or "Invalid data stream" in str(cause):
                 why = "its name says it is compressed and it is not"
                 raise UnreadableSource(self.name, why, after_line=line) from None
-            raise SourceUnavailable(self.name, type(cause).__name__) from cause
+            if type(cause) is OSError and cause.errno is None:
+                # No system says this: Arrow does, of a page that it cannot unpack.
+                raise UnreadableSource(self.name, "damaged", after_line=line) from None
+            raise SourceUnavailable(self.name, type(cause).__name__) from None
 
     def _open(self) -> IO[bytes]:
-        compression = "infer" if self.path.endswith(_COMPRESSIONS) else None
+        compression = _COMPRESSIONS.get(PurePosixPath(_bare(self.path)).suffix)
         handle: IO[bytes] = self.filesystem.open(self.path, "rb", compression=compression)
         return handle
 
@@ -114,11 +119,11 @@ def find_sources(source: str, *, query: str | None = None) -> list[Source]:
         found = _files(filesystem, path, source)
     except ImportError as cause:
         raise SourceNotFound(shown(source), f"{cause}; install it beside hitl") from cause
-    except ValueError as cause:
+    except ValueError:
         why = "no filesystem of that kind; write a path, or a URL such as s3:// or file://"
-        raise SourceNotFound(shown(source), why) from cause
+        raise SourceNotFound(shown(source), why) from None
     except OSError as cause:
-        raise SourceUnavailable(shown(source), type(cause).__name__) from cause
+        raise SourceUnavailable(shown(source), type(cause).__name__) from None
     return [FileSource(_name(filesystem, one), one, filesystem) for one in found]
 
 
@@ -131,7 +136,7 @@ def _files(filesystem: Any, path: str, source: str) -> list[str]:
         found = filesystem.find(path)
         empty = "is a folder with nothing in it"
     elif _MAGIC & set(path):
-        found = filesystem.glob(path)
+        found = _below(filesystem, filesystem.glob(path, detail=True))
         empty = "no file has a name like that"
     else:
         raise SourceNotFound(shown(source), "no such file or folder; check the path")
@@ -144,26 +149,50 @@ def _files(filesystem: Any, path: str, source: str) -> list[str]:
     return sorted(readable)
 
 
+def _below(filesystem: Any, hits: dict[str, Any]) -> list[str]:
+    """The files that a glob hits, and those in folders that it hits: Spark writes folders."""
+    found: dict[str, None] = {}
+    for path, about in hits.items():
+        is_folder = about["type"] == "directory"
+        found.update(dict.fromkeys(filesystem.find(path) if is_folder else [path]))
+    return list(found)
+
+
 def format_of(path: str) -> str | None:
     """The ending that says how to read a file, without its compression; None if none does."""
-    bare = path.lower().split("?")[0]
-    for compression in _COMPRESSIONS:
-        if bare.endswith(compression):
-            bare = bare.removesuffix(compression)
-            # Parquet compresses inside, and must be read from its end.
-            return next((one for one in FORMATS[1:] if bare.endswith(one)), None)
-    return next((one for one in FORMATS if bare.endswith(one)), None)
+    bare = PurePosixPath(_bare(path))
+    if bare.suffix in _COMPRESSIONS:
+        # Parquet compresses inside, and must be read from its end.
+        return next((one for one in FORMATS[1:] if bare.stem.endswith(one)), None)
+    return next((one for one in FORMATS if bare.name.endswith(one)), None)
+
+
+def _bare(path: str) -> str:
+    """In lower case, and without the query of a signed URL."""
+    return (path.split("?")[0] if "://" in path else path).lower()
 
 
 def shown(source: str) -> str:
-    """A source as messages and rows may name it: without password and signed query."""
-    parts = urlsplit(source)
-    if not parts.scheme or not parts.netloc:
-        return source
-    user, at, host = parts.netloc.rpartition("@")
+    """A source as messages and rows may name it: without password, token and signed query.
+
+    A chain such as `simplecache::https://…` is cleaned link by link.
+    """
+    return "::".join(_shown(link) for link in source.split("::"))
+
+
+def _shown(link: str) -> str:
+    scheme, there, rest = link.partition("://")
+    if not there:
+        return link
+    # A password may hold / ? and #, so the host begins after the last @; unless it is plainly
+    # there before, and the @ belongs to the path.
+    host = re.match(r"[^/?#@:]*(?=[/?#]|$)", rest)
+    user, at, place = ("", "", rest) if host else rest.rpartition("@")
     if ":" in user:
         user = user.split(":")[0] + ":***"
-    return parts._replace(netloc=user + at + host, query="", fragment="").geturl()
+    elif at and scheme in _TOKEN_SCHEMES:
+        user = "***"
+    return f"{scheme}://{user}{at}{re.split('[?#]', place)[0]}"
 
 
 def _name(filesystem: Any, path: str) -> str:

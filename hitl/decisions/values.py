@@ -6,6 +6,7 @@ import hashlib
 import math
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,20 @@ LONGEST_ID = 200
 LONGEST_WORD = 100
 
 _A_DATE = "write ISO 8601 such as 2026-06-01T12:00:00Z"
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A value that the reader of its source could not make; `reason` as in `BadValue`."""
+
+    reason: str
+
+
+def _not(value: Any, field: str, wanted: str) -> BadValue:
+    """A value of no kind that we can use."""
+    if isinstance(value, Unreadable):
+        return BadValue(field, value.reason)
+    return BadValue(field, f"is a {type(value).__name__}{wanted}")
 
 
 def read_id(value: Any, field: str) -> str:
@@ -33,7 +48,7 @@ def read_id(value: Any, field: str) -> str:
     elif value is None or (isinstance(value, float) and math.isnan(value)):
         raise BadValue(field, "is missing")
     else:
-        raise BadValue(field, f"is a {type(value).__name__}; write ids as text or whole numbers")
+        raise _not(value, field, "; write ids as text or whole numbers")
     if not found.strip():
         raise BadValue(field, "is missing")
     return _storable(found, field, longest=LONGEST_ID)
@@ -48,7 +63,7 @@ def read_word(value: Any, field: str) -> str | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
     if not isinstance(value, str):
-        raise BadValue(field, f"is a {type(value).__name__}, not text")
+        raise _not(value, field, ", not text")
     return _storable(value, field, longest=LONGEST_WORD) if value.strip() else None
 
 
@@ -61,7 +76,7 @@ def read_text(value: Any, field: str, *, longest: int) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         raise BadValue(field, "is missing")
     if not isinstance(value, str):
-        raise BadValue(field, f"is a {type(value).__name__}, not text")
+        raise _not(value, field, ", not text")
     if not value or value.isspace():
         raise BadValue(field, "is blank")
     if len(value) > longest:
@@ -115,7 +130,7 @@ def optional_moment(value: Any, field: str) -> datetime | None:
     elif isinstance(value, date):
         found = datetime.combine(value, time())
     else:
-        raise BadValue(field, f"is a {type(value).__name__}, not a date; {_A_DATE}")
+        raise _not(value, field, f", not a date; {_A_DATE}")
     if found.tzinfo is None:
         return found.replace(tzinfo=UTC)
     try:
@@ -147,7 +162,7 @@ def read_probability(value: Any, field: str) -> float | None:
         except OverflowError:
             raise BadValue(field, "is not between 0 and 1") from None
     else:
-        raise BadValue(field, f"is a {type(value).__name__}, not a number")
+        raise _not(value, field, ", not a number")
     if math.isnan(number):
         return None
     if not 0.0 <= number <= 1.0:

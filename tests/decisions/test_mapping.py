@@ -18,6 +18,7 @@ from hitl.decisions import (
     map_chunk,
     wanted_columns,
 )
+from hitl.decisions.values import Unreadable
 from hitl.recipe import Intake, Recipe, recipe_from
 from hitl.records import Action, Decision, Item, ItemId, ModelVersion
 
@@ -136,6 +137,14 @@ def test_one_bad_id_in_a_row_of_both_is_one_reject() -> None:
     assert (1, 1) == (mapped.rejected_items, mapped.rejected_decisions)
 
 
+def test_a_row_with_faults_of_both_kinds_is_one_row_set_aside() -> None:
+    rows = [make_row(text=" ", score_hate=7), make_row(), make_row(text=None)]
+
+    mapped = map_chunk(make_chunk(*rows), make_intake(), "both")
+
+    assert (2, 1, 2) == (mapped.rejected_items, mapped.rejected_decisions, mapped.rejected_rows)
+
+
 def test_lines_that_could_not_be_read_count_as_rejected() -> None:
     chunk = Chunk({"content_id": ["i1"], "text": ["x"]}, [2], [Reject(1, "line", "is not JSON")])
 
@@ -151,7 +160,14 @@ def test_reasons_never_repeat_a_value() -> None:
         "content_id", "text", "language", "surface", "created_at", "model_version", "score_hate",
         "predicted_action",
     ]  # fmt: skip
-    spoilt = [canary + "\x00", [canary], {canary: canary}, canary.encode(), canary * 100]
+    spoilt = [
+        Unreadable("is not valid"),
+        canary + "\x00",
+        [canary],
+        {canary: canary},
+        canary.encode(),
+        canary * 100,
+    ]
     rows = [make_row(**{name: value}) for name in fields for value in spoilt]
 
     mapped = map_chunk(make_chunk(*rows), make_intake(max_text_characters=100), "both")
@@ -188,10 +204,12 @@ def test_the_columns_to_read_follow_from_the_recipe() -> None:
         ("language", False),
         ("model_version", True),
         ("predicted_action", False),
-        ("score_hate", True),
-        ("score_spam", True),
+        ("score_hate", False),
+        ("score_spam", False),
         ("surface", False),
     ] == names("decisions")
+    of_many = {c.name for c in wanted_columns(intake, "both", CATEGORIES) if c.one_of_many}
+    assert {"score_hate", "score_spam"} == of_many
     assert 9 == len(names("both"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hitl.decisions import (
     BadQuery,
     Column,
     MissingColumns,
+    Reject,
     SourceUnavailable,
     UnreadableSource,
     find_sources,
@@ -98,6 +100,35 @@ def test_a_driver_that_is_not_there_is_named() -> None:
 def test_a_database_that_is_away_can_be_tried_again() -> None:
     with pytest.raises(SourceUnavailable, match=r"(?s)does not answer.*run the same command again"):
         rows_of("postgresql://me:secret@127.0.0.1:1/db", "SELECT 1 AS id, 2 AS body")
+
+
+def test_json_that_comes_as_text_is_reached_into(log: str) -> None:
+    wanted = [Column("k", "id"), Column("k", "scores.hate"), Column("k", "scores.spam.now")]
+    query = """
+        SELECT 'a' AS id, '{"hate": 0.5, "spam": {"now": 0.25}}' AS scores
+        UNION ALL SELECT 'b', NULL
+        UNION ALL SELECT 'c', '{}'
+        UNION ALL SELECT 'd', 'canary'
+        UNION ALL SELECT 'e', '[0.5]'
+        UNION ALL SELECT 'f', 0.5
+    """
+    (source,) = find_sources(log, query=query)
+
+    (chunk,) = read_chunks(source, wanted, rows_per_chunk=10)
+
+    assert [1, 2, 3] == chunk.lines
+    assert [0.5, None, None] == chunk.columns["scores.hate"]
+    assert [0.25, None, None] == chunk.columns["scores.spam.now"]
+    assert [Reject(line, "scores", "is not a JSON object") for line in (4, 5, 6)] == chunk.rejects
+
+
+def test_a_value_that_the_driver_cannot_make_is_not_quoted(log: str) -> None:
+    query = "SELECT 'a' AS id, CAST(x'63616e617279ff' AS TEXT) AS body"
+
+    with pytest.raises(UnreadableSource) as raised:
+        rows_of(log, query)
+
+    assert "canary" not in "".join(traceback.format_exception(raised.value))
 
 
 @pytest.mark.postgres

@@ -1,9 +1,8 @@
-"""Intake on a real Postgres: what arrives, what is set aside, what a person is told."""
+"""Intake on a real Postgres: what arrives, in any order, any number of times, by anybody."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sqlite3
 import threading
@@ -13,76 +12,26 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 
-from flows.ingest_decisions import IngestReport, ingest_decisions
-from hitl import logs
+from flows.ingest_decisions import IngestReport
 from hitl.db import DatabaseUnavailable, begin, connect
-from hitl.decisions import Counts, EmptySource, MissingColumns, UnknownCategory, list_rejects
-from hitl.recipe import Recipe, recipe_from
+from hitl.decisions import (
+    Counts,
+    list_rejects,
+)
+from tests.flows.intake import (
+    REAL_CATEGORIES,
+    count,
+    empty,
+    ingest,
+    make_recipe,
+    make_row,
+    tables,
+    write_rows,
+)
 
 pytestmark = pytest.mark.postgres
-
-CATEGORIES = ("hate", "spam")
-REAL_CATEGORIES = ("violation", "hate", "insult", "obscene")
-
-
-def make_recipe(prefix: str = "score_", categories: Any = CATEGORIES, **intake: Any) -> Recipe:
-    probabilities = {one: prefix + one for one in categories}
-    body = {"intake": {"decisions": {"probabilities": probabilities}} | intake}
-    return recipe_from(body, where="test recipe")
-
-
-def ingest(engine: Engine, source: Path | str, kind: Any = "both", **changed: Any) -> IngestReport:
-    given: dict[str, Any] = {"recipe": make_recipe(), "categories": CATEGORIES}
-    return ingest_decisions(engine, source=str(source), kind=kind, **given | changed)
-
-
-def make_row(item_id: str = "i1", **changed: Any) -> dict[str, Any]:
-    return {
-        "content_id": item_id,
-        "text": f"text of {item_id}",
-        "language": "en",
-        "surface": "posts",
-        "created_at": "2026-06-01T12:00:00Z",
-        "model_version": "m1",
-        "score_hate": 0.5,
-        "score_spam": 0.25,
-        "predicted_action": "remove",
-    } | changed
-
-
-def write_rows(path: Path, *rows: dict[str, Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def tables(engine: Engine) -> str:
-    """A hash over everything that intake writes, without clocks and sequences."""
-    queries = [
-        "SELECT item_id, text, content_hash, language, surface, group_id, created_at FROM items",
-        "SELECT item_id, model_version, decided_at, action, probabilities, payload_hash "
-        "FROM decisions",
-        "SELECT kind, item_id, key, payload_hash FROM conflicts",
-        "SELECT source, line, field, reason FROM rejects",
-    ]
-    digest = hashlib.sha256()
-    with begin(engine) as tx:
-        for query in queries:
-            for row in tx.execute(text(f"{query} ORDER BY 1, 2, 3, 4")):
-                digest.update(repr(tuple(row)).encode())
-    return digest.hexdigest()
-
-
-def empty(tx: Connection) -> None:
-    """Begin anew. Only a superuser can switch off what keeps decisions from being emptied."""
-    tx.execute(text("SET LOCAL session_replication_role = replica"))
-    tx.execute(text("TRUNCATE items, decisions CASCADE"))
-
-
-def count(engine: Engine, table: str) -> int:
-    with begin(engine) as tx:
-        return int(tx.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
 def test_one_source_of_both_fills_both_tables(engine: Engine, tmp_path: Path) -> None:
@@ -223,126 +172,6 @@ def test_a_query_is_a_source_like_any_other(engine: Engine, tmp_path: Path) -> N
         (reject,) = list_rejects(tx)
     assert (2, "text", "is missing") == (reject.line, reject.field, reject.reason)
     assert report.sources == (reject.source,)
-
-
-def test_an_empty_file_is_refused_with_a_hint(engine: Engine, tmp_path: Path) -> None:
-    path = tmp_path / "log.csv"
-    path.touch()
-
-    with pytest.raises(EmptySource) as raised:
-        ingest(engine, path)
-
-    assert (
-        f"{path}: holds no rows, so nothing was taken in; check that whatever wrote it has "
-        "finished, then run again"
-    ) == str(raised.value)
-
-
-def test_an_empty_file_among_others_is_reported_and_the_others_are_read(
-    engine: Engine, tmp_path: Path
-) -> None:
-    (tmp_path / "a.csv").touch()
-    write_rows(tmp_path / "b.jsonl", make_row())
-
-    report = ingest(engine, tmp_path)
-
-    assert (str(tmp_path / "a.csv"),) == report.empty_sources
-    assert 1 == report.contents.new
-
-
-def test_wrong_columns_are_refused_with_the_line_to_write(engine: Engine, tmp_path: Path) -> None:
-    row = make_row()
-    row["contentid"] = row.pop("content_id")
-    path = write_rows(tmp_path / "log.jsonl", row)
-
-    with pytest.raises(MissingColumns) as raised:
-        ingest(engine, path)
-
-    assert str(raised.value).startswith(f"{path}: 1 column(s) missing; there is: text, language")
-    assert 'under [intake.content] write item_id = "contentid"' in str(raised.value)
-    assert 0 == count(engine, "items")
-
-
-def test_an_unknown_category_is_refused_before_anything_is_read(
-    engine: Engine, tmp_path: Path
-) -> None:
-    with pytest.raises(UnknownCategory, match="unknown category 'spam'; the policy has hate"):
-        ingest(engine, tmp_path / "absent.csv", categories=("hate",))
-
-
-def test_bad_rows_are_set_aside_with_line_and_reason_and_the_rest_goes_on(
-    engine: Engine, tmp_path: Path
-) -> None:
-    path = write_rows(
-        tmp_path / "log.jsonl",
-        make_row("i1"),
-        make_row("i2", score_hate=float("nan")),
-        make_row("i3", score_hate=float("inf")),
-        make_row("i4", score_spam=-0.5),
-        make_row("i5", text="x" * 5_000_000),
-        make_row("i6", text="nul\x00"),
-        make_row("i7", text="half \ud800"),
-        make_row("", text="no id"),
-        make_row("i9", created_at="soon"),
-    )
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write('{"content_id": "i10", "text": "cut o')
-
-    report = ingest(engine, path)
-
-    with begin(engine) as tx:
-        found = [(one.line, one.field, one.reason) for one in list_rejects(tx, source=str(path))]
-    a_date = "is not a date; write ISO 8601 such as 2026-06-01T12:00:00Z"
-    assert [
-        (3, "probabilities.hate", "is inf; a probability lies between 0 and 1"),
-        (4, "probabilities.spam", "is -0.5; a probability lies between 0 and 1"),
-        (5, "text", "is 5,000,000 characters long, 100,000 at most "
-                    "(recipe.toml [intake] max_text_characters)"),
-        (6, "text", "holds a NUL character at position 3"),
-        (7, "text", "is not valid Unicode at position 5; write the source as UTF-8"),
-        (8, "item_id", "is missing"),
-        (9, "created_at", a_date),
-        (9, "decided_at", a_date),
-        (10, "line", "is not JSON"),
-    ] == found  # fmt: skip
-    assert Counts(read=10, new=4, rejected=6) == report.contents
-    assert Counts(read=10, new=5, rejected=5) == report.decisions
-
-
-@pytest.fixture
-def all_logs(capsys: pytest.CaptureFixture[str]) -> pytest.CaptureFixture[str]:
-    """Every log line, and whatever else goes to standard error."""
-    logs.configure(level="DEBUG", as_json=True)
-    return capsys
-
-
-def test_content_is_never_in_logs_reasons_or_errors(
-    engine: Engine, tmp_path: Path, all_logs: pytest.CaptureFixture[str]
-) -> None:
-    canary = "canary-7f3a"
-    path = write_rows(
-        tmp_path / "log.jsonl",
-        make_row("i1", text=f"<script>{canary}</script>"),
-        make_row("i1", text=f"{canary} conflict"),
-        make_row("i2", text=canary + "\x00"),
-        make_row("i3", text=canary * 20_000),
-        make_row("i4", predicted_action=canary, language=canary * 99),
-        make_row("i5", created_at=canary, score_hate=canary, text=[canary]),
-    )
-
-    ingest(engine, path)
-    with pytest.raises(MissingColumns) as raised:
-        ingest(engine, path, recipe=make_recipe("nowhere_"))
-
-    logged = all_logs.readouterr().err
-    assert "decisions_ingested" in logged
-    with begin(engine) as tx:
-        aside = "".join(str(tuple(row)) for row in tx.execute(text("SELECT * FROM rejects")))
-        kept = "".join(str(tuple(row)) for row in tx.execute(text("SELECT * FROM conflicts")))
-        stored = tx.execute(text("SELECT text FROM items WHERE item_id = 'i1'")).scalar_one()
-    assert f"<script>{canary}</script>" == stored
-    for where in (logged, aside, kept, str(raised.value)):
-        assert canary not in where
 
 
 def test_postgres_stopped_in_mid_flow_can_be_tried_again(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import RowMapping, create_engine
 from sqlalchemy.engine import URL, make_url
@@ -18,7 +20,7 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from hitl.decisions.chunks import Column, Read, Row, header, reach
+from hitl.decisions.chunks import Column, Read, Reject, Row, header, reach
 from hitl.decisions.errors import BadQuery, SourceUnavailable, UnreadableSource
 
 _ROWS_A_FETCH = 1_000
@@ -60,28 +62,33 @@ class SqlSource:
         Raises:
             MissingColumns, BadQuery, SourceUnavailable, UnreadableSource.
         """
-        line = 0
+        line, is_answered = 0, False
         try:
             for one in self._rows(wanted):
-                line = getattr(one, "line", line)
+                line, is_answered = getattr(one, "line", line), True
                 yield one
-        except (ImportError, NoSuchModuleError) as cause:
-            driver = self.url.drivername
-            raise BadQuery(self.name, f"no driver for {driver}; install it beside hitl") from cause
-        except (OperationalError, InterfaceError) as cause:
-            said = _first_line(cause) if line == 0 else type(cause.orig).__name__
-            # SQLite says this for a misspelt table too, and has no server that could be away.
-            if self.url.get_backend_name() == "sqlite":
-                raise BadQuery(self.name, f"the database says: {said}") from None
-            raise SourceUnavailable(self.name, said) from None
-        except ProgrammingError as cause:
-            raise BadQuery(self.name, f"the database says: {_first_line(cause)}") from None
-        except DBAPIError as cause:
-            # Not its message: it may quote the value that it could not convert.
-            why = type(cause.orig).__name__
-            raise UnreadableSource(self.name, why, after_line=line) from None
+        except (ImportError, NoSuchModuleError):
+            why = f"no driver for {self.url.drivername}; install it beside hitl"
+            raise BadQuery(self.name, why) from None
+        except (DBAPIError, ValueError, OverflowError) as cause:
+            raise self._refusal(cause, is_answered=is_answered, after_line=line) from None
         except SQLAlchemyError as cause:
             raise UnreadableSource(self.name, type(cause).__name__, after_line=line) from None
+
+    def _refusal(
+        self, cause: Exception, *, is_answered: bool, after_line: int
+    ) -> BadQuery | SourceUnavailable | UnreadableSource:
+        """Ours for the driver's. Its words are of the query only until rows come, then of a row."""
+        kind = type(getattr(cause, "orig", cause)).__name__
+        said = kind if is_answered or not isinstance(cause, DBAPIError) else _first_line(cause)
+        # SQLite has no server that could be away, and says this of a misspelt table too.
+        has_server = self.url.get_backend_name() != "sqlite"
+        if isinstance(cause, OperationalError | InterfaceError) and has_server:
+            return SourceUnavailable(self.name, said)
+        if isinstance(cause, OperationalError | ProgrammingError) and not is_answered:
+            return BadQuery(self.name, f"the database says: {said}")
+        # A value that could not be converted, by the database or by its driver.
+        return UnreadableSource(self.name, kind, after_line=after_line)
 
     def _rows(self, wanted: Sequence[Column]) -> Iterator[Read]:
         is_postgres = self.url.get_backend_name() == "postgresql"
@@ -111,9 +118,27 @@ class SqlSource:
         # What is inside a JSON column shows only row by row: that the column is there must do.
         inside = [c.name for c in wanted if "." in c.name and c.name.split(".")[0] in names]
         yield header(self.name, [*names, *inside], wanted)
+        roots = sorted({name.split(".")[0] for name in inside if name not in names})
         for line, row in enumerate(rows, start=1):
             found = {str(name): value for name, value in row.items()}
-            yield Row(line, tuple([reach(found, column.name) for column in wanted]))
+            strange = [root for root in roots if not _open_json(found, root)]
+            if strange:
+                yield Reject(line, strange[0], "is not a JSON object")
+            else:
+                yield Row(line, tuple([reach(found, column.name) for column in wanted]))
+
+
+def _open_json(row: dict[str, Any], root: str) -> bool:
+    """Put an object in the place of the JSON text that many drivers give for one.
+
+    False if there is neither an object nor NULL: its probabilities would be taken for unknown.
+    """
+    if isinstance(row[root], str | bytes):
+        try:
+            row[root] = json.loads(row[root])
+        except (ValueError, RecursionError):
+            return False
+    return row[root] is None or isinstance(row[root], Mapping)
 
 
 def _first_line(cause: DBAPIError) -> str:
