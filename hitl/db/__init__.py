@@ -10,7 +10,7 @@ from hitl.db.engine import (
 )
 from hitl.db.locks import AlreadyRunning, single_flight
 from hitl.db.migrate import SchemaAhead, SchemaBehind, check_schema, migrate
-from hitl.db.versions import UnknownPolicy, keep_policy, keep_recipe
+from hitl.db.versions import UnknownPolicy, keep_policy, keep_recipe, list_policies
 
 __all__ = [
     "AlreadyRunning",
@@ -26,6 +26,7 @@ __all__ = [
     "connect",
     "keep_policy",
     "keep_recipe",
+    "list_policies",
     "migrate",
     "single_flight",
 ]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from hitl.db.schema import policies, policy_categories, recipes
@@ -58,7 +61,9 @@ def keep_policy(tx: Connection, policy: PolicyToKeep) -> None:
     known = select(policies.c.policy_id).where(policies.c.policy_id == policy.policy_id)
     if tx.execute(known).one_or_none() is not None:
         return
-    meanings = policy.meanings | _continued(tx, policy)
+    continued = _continued(tx, policy)
+    if policy.continues is not None and not continued:
+        raise UnknownPolicy(policy.policy_id, policy.continues)
     kept = tx.execute(
         insert(policies)
         .values(
@@ -72,7 +77,7 @@ def keep_policy(tx: Connection, policy: PolicyToKeep) -> None:
     if kept.rowcount:
         rows = [
             {"policy_id": policy.policy_id, "category": category, "meaning": meaning}
-            for category, meaning in meanings.items()
+            for category, meaning in (policy.meanings | continued).items()
         ]
         tx.execute(insert(policy_categories), rows)
 
@@ -85,9 +90,41 @@ def _continued(tx: Connection, policy: PolicyToKeep) -> dict[str, str]:
         .join(policies, policies.c.policy_id == policy_categories.c.policy_id)
         .where(policies.c.policy_id == policy.continues, policies.c.name == policy.name)
     ).all()
-    if not rows:
-        raise UnknownPolicy(policy.policy_id, policy.continues)
     return {row.category: row.meaning for row in rows if row.category in policy.meanings}
+
+
+_VERSIONS = """
+    SELECT p.policy_id, p.version, p.created_at, count(l.label_id) AS labels,
+           count(l.label_id) FILTER (WHERE CAST(:asked AS jsonb) ->> l.category = c.meaning)
+               AS labels_counting
+    FROM policies p
+    LEFT JOIN current_labels l USING (policy_id)
+    LEFT JOIN policy_categories c ON c.policy_id = l.policy_id AND c.category = l.category
+    WHERE p.name = :name
+    GROUP BY p.policy_id, p.version, p.created_at ORDER BY p.created_at DESC, p.policy_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVersion:
+    """A policy as it was used here: its current labels, and how many still count for another."""
+
+    policy_id: str
+    version: str
+    first_used: datetime
+    labels: int
+    labels_counting: int
+
+
+def list_policies(tx: Connection, policy: PolicyToKeep) -> list[PolicyVersion]:
+    """Every version of this name that was used here, newest first.
+
+    `labels_counting` is for `policy` as it is written now, used already or not: what an edit
+    costs can be read before it is used. A `continues` that names no version here adds nothing.
+    """
+    asked = policy.meanings | _continued(tx, policy)
+    rows = tx.execute(text(_VERSIONS), {"name": policy.name, "asked": json.dumps(asked)})
+    return [PolicyVersion(*row) for row in rows]
 
 
 def keep_recipe(tx: Connection, recipe: RecipeToKeep) -> None:

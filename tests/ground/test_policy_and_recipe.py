@@ -67,6 +67,18 @@ def test_the_shipped_policy_and_recipe_are_valid() -> None:
             "version: Input should be a valid string; write it",
         ),
         ('name = "community"', "name = ", "not valid TOML"),
+        ('id = "spam"', 'id = "any"', "category[1].id: 'any' is a word of the loop itself; choose"),
+        ('id = "spam"', 'id = "none"', "category[1].id: 'none' is a word of the loop itself"),
+        (
+            'title = "Spam"',
+            'title = "None of these"',
+            "category[1].title: 'None of these' is an answer of the interface itself",
+        ),
+        (
+            'definition = "Unwanted selling."',
+            r'definition = "Unwanted\u0001selling."',
+            "category[1].definition: holds the control character U+0001; remove it",
+        ),
     ],
 )
 def test_a_wrong_policy_names_file_key_and_mend(
@@ -101,6 +113,30 @@ def test_the_policy_id_changes_with_any_word_and_with_nothing_else() -> None:
 
     assert same.policy_id == again.policy_id
     assert same.policy_id != other.policy_id
+
+
+def test_tabs_and_line_ends_are_no_control_characters() -> None:
+    assert make_policy(instructions="one\n\ttwo\r\n")
+
+
+def test_a_meaning_is_what_a_reviewer_is_asked_and_nothing_else() -> None:
+    first = make_policy()
+    hate, spam = (one.model_dump(mode="json") for one in first.category)
+
+    def meanings(**changed: object) -> dict[str, str]:
+        return make_policy(category=[hate | changed, spam]).meanings
+
+    assert {"hate", "spam"} == set(first.meanings)
+    for free in ({"threshold": 0.9}, {"hotkey": "x"}, {"severity": 4}, {"title": "Hate speech"}):
+        assert first.meanings == meanings(**free)
+    assert first.meanings == make_policy(version="2", votes_wanted=3, title="Rules").meanings
+    reworded = meanings(definition="Attacks a person.")
+    assert first.meanings["hate"] != reworded["hate"]
+    assert first.meanings["spam"] == reworded["spam"]
+    assert not set(make_policy(instructions="Think twice.").meanings.values()) & set(
+        first.meanings.values()
+    )
+    assert first.meanings["hate"] != first.meanings["spam"]
 
 
 @pytest.mark.parametrize(
