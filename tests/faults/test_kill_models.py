@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,11 @@ import pytest
 from sqlalchemy import text
 
 from hitl import registry
+from hitl.datasets import sides
 from hitl.db import begin
 from hitl.labels import resolve_entries
 from hitl.recipe import Recipe, recipe_from
-from hitl.records import EntryState
+from hitl.records import EntryState, Split
 from tests.builders import add_entries, add_items, add_policy, make_policy
 from tests.faults.databases import Databases
 from tests.faults.trial import Ground, survives_kills
@@ -48,13 +51,18 @@ class Loop:
         self._folder = folder
         self.policy = make_policy()
         self.prepared = self._ground("prepared", recipe=make_recipe())
-        texts = {f"i{k}": f"{_words(k)} {k}" for k in range(ITEMS)}
+        texts = {f"i{k}": _words(k) for k in range(ITEMS)}
+        audited, chosen = _by_side(texts)
         with databases.opened(self.prepared.database_url) as engine, begin(engine) as tx:
             add_policy(tx, self.policy)
             add_items(tx, texts)
-            entries = add_entries(tx, texts, policy=self.policy, inclusion_probability=0.5)
+            entries = add_entries(tx, audited, policy=self.policy, inclusion_probability=0.5)
+            entries += add_entries(
+                tx, chosen, policy=self.policy, batch_id="b2", recipe=make_recipe()
+            )
             move(tx, entries, EntryState.DISPATCHED)
-            for k, entry in enumerate(entries):
+            for item_id, entry in zip([*audited, *chosen], entries, strict=True):
+                k = int(item_id.removeprefix("i"))
                 annotate(tx, entry, {"hate": k % 2 == 0, "spam": k % 3 == 0})
             resolve_entries(tx, entries, self.policy)
             for statement in _TASKS:
@@ -79,7 +87,17 @@ class Loop:
 
 def _words(k: int) -> str:
     hate = "go away you lot" if k % 2 == 0 else "have a good day"
-    return hate + (" buy this now" if k % 3 == 0 else " see you there")
+    # Letters of its own: texts that differ in a number are near copies and share a side.
+    own = "abcdefghij"[k // 10] + "klmnopqrst"[k % 10]
+    return hate + (" buy this now " if k % 3 == 0 else " see you there ") + own
+
+
+def _by_side(texts: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """The items that measure, and those that train."""
+    hashes = [hashlib.sha256(text.encode()).hexdigest() for text in texts.values()]
+    on_side = sides(hashes, measuring_fraction=make_recipe().selection.measuring_fraction)
+    audited = [one for one, side in zip(texts, on_side, strict=True) if side is Split.TEST]
+    return audited, [one for one in texts if one not in audited]
 
 
 @pytest.fixture
@@ -105,7 +123,7 @@ def test_a_training_that_is_killed_anywhere_and_run_again_gives_the_same_challen
     assert tried >= 20
 
 
-def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_writes_the_card(
+def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_writes_both_cards(
     loop: Loop, databases: Databases
 ) -> None:
     # By force: sixty items are too few for the gate to be sure of anything.
@@ -115,11 +133,15 @@ def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_wri
     loop.go("promote_champion", approved_by="ana", **forced)
     loop.go("train_challenger", seed=2)
 
-    def card_of_the_champion(ground: Ground) -> bool:
+    def states_on_cards(ground: Ground) -> dict[str, bool]:
+        """Of each model, whether its card says what the database says."""
         with databases.opened(ground.database_url) as engine, begin(engine) as tx:
-            champion = registry.champion(tx, loop.policy.name)
-        assert champion is not None
-        return (ground.state / "cards" / f"{champion.model_version}.md").exists()
+            models = registry.list_versions(tx, loop.policy.name)
+        pages = ground.state / "cards"
+        return {
+            one.state: f"| State | {one.state} |" in (pages / f"{one.model_version}.md").read_text()
+            for one in models
+        }
 
     tried = survives_kills(
         "promote_champion",
@@ -128,7 +150,7 @@ def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_wri
         parameters={"approved_by": "ben", **forced},
         # Killed after the promotion, there is none that waits.
         refusal_when_done="NoChallenger",
-        check=card_of_the_champion,
+        check=states_on_cards,
     )
 
     assert tried >= 20
