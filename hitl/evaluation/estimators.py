@@ -266,7 +266,7 @@ def _cell(
     amount = labels.weight * worth
     table = np.array(cell, dtype=np.float64)
     if largest_weight is not None:
-        largest = largest_weight * float(table.max())
+        largest = float(largest_weight * table.max())
     else:
         # One more event of this cell could be any item with a flag that the cell admits.
         could_count = table.max(axis=0)[labels.flagged.astype(int)]

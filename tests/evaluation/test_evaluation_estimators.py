@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from hitl.evaluation import METRICS, BadArrays, PostStrata, UnknownMetric, estimate
+from hitl.evaluation import METRICS, BadArrays, Kind, PostStrata, UnknownMetric, estimate
 
 # The machine's speed is not what these test, and the same run finds the same examples.
 STEADY = settings(deadline=None, derandomize=True, max_examples=25)
@@ -326,3 +326,18 @@ def test_counting_active_labels_as_they_come_is_biased_and_weighing_them_is_not(
     assert truth == pytest.approx(np.mean(weighted), rel=0.03)  # type: ignore[arg-type]
     assert 1.5 * truth < np.mean(naive)  # type: ignore[arg-type]
     assert 0.05 > np.mean(naive_covers)
+
+
+@pytest.mark.parametrize("kind", ["certified", "descriptive"])
+def test_limits_are_plain_floats_whatever_the_weight_came_as(kind: Kind) -> None:
+    found = estimate(
+        "prevalence",
+        truth=np.zeros(40),
+        flagged=np.zeros(40),
+        inclusion_probability=np.full(40, 0.5),
+        kind=kind,
+        largest_weight=np.float64(3.0),
+    )
+
+    # psycopg2 writes a numpy number as `np.float64(…)`, which Postgres takes for a function.
+    assert {float} == {type(found.value), type(found.low), type(found.high)}
