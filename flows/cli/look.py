@@ -125,27 +125,106 @@ def queue_withdraw(
     say(f"{count} withdrawn")
 
 
+Source = Annotated[str | None, typer.Option(help="Only of this source, or of this file name.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="List so many.")]
+
+
 @app.command()
 def rejects(
-    source: Annotated[str | None, typer.Option(help="Only of this source.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000)] = 50,
+    source: Source = None,
+    limit: Limit = 50,
+    annotations: Annotated[
+        bool, typer.Option("--annotations", help="Answers that could not be counted instead.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Rows that intake set aside: where they stand, and why.
+
+    Mend the source and ingest it again: what is no longer wrong is no longer listed.
 
     Example: hitl rejects --source exports/today.jsonl
     """
     from hitl import decisions
 
+    if annotations:
+        _annotation_rejects(limit, as_json=as_json)
+        return
     with open_world() as world, begin(world.engine) as tx:
+        counts = decisions.count_rejects(tx, source=source)
         rows = decisions.list_rejects(tx, source=source, limit=limit)
     if as_json:
-        show_json(rows)
+        show_json({"rows_by_source": counts, "rejects": rows})
         return
+    show_table("rows set aside", ("source", "rows"), list(counts.items()))
+    lines = len({(r.source, r.line) for r in rows})
     show_table(
-        "set aside",
+        f"{lines:,} of {sum(counts.values()):,}",
         ("source", "line", "field", "reason"),
         [(r.source, r.line, r.field, r.reason) for r in rows],
+    )
+    if lines < sum(counts.values()):
+        say("--limit lists more")
+
+
+def _annotation_rejects(limit: int, *, as_json: bool) -> None:
+    from hitl.labelstudio.set_aside import store
+
+    with open_world() as world, begin(world.engine) as tx:
+        count = store.count_annotation_rejects(tx)
+        rows = store.list_annotation_rejects(tx, limit=limit)
+    if as_json:
+        show_json({"annotations": count, "rejects": rows})
+        return
+    show_table(
+        f"annotations set aside, {len(rows):,} of {count:,}",
+        ("project", "task", "entry", "reviewer", "updated", "reason"),
+        [(r.project_id, r.task_id, r.entry_id, r.reviewer, r.updated_at, r.reason) for r in rows],
+    )
+
+
+@app.command()
+def conflicts(source: Source = None, limit: Limit = 50, as_json: AsJson = False) -> None:
+    """Rows under a known key that say something else. What came first stands.
+
+    A decision: two logs disagree on what a model said at one moment; a column that the recipe got
+    later does this to a log that is read again. Content: one id has two texts; give an edited text
+    an id of its own.
+
+    Example: hitl conflicts --source today.jsonl
+    """
+    from hitl import decisions
+
+    with open_world() as world, begin(world.engine) as tx:
+        counts = decisions.count_conflicts(tx, source=source)
+        rows = decisions.list_conflicts(tx, source=source, limit=limit)
+    if as_json:
+        show_json({"conflicts_by_source": counts, "conflicts": rows})
+        return
+    show_table("conflicts", ("source", "conflicts"), list(counts.items()))
+    show_table(
+        f"{len(rows):,} of {sum(counts.values()):,}, newest first",
+        ("kind", "item", "key", "source", "seen"),
+        [(r.kind, r.item_id, r.key, r.source, r.seen_at) for r in rows],
+    )
+
+
+@app.command()
+def policies(as_json: AsJson = False) -> None:
+    """Versions of the policy that were used here, and whose labels count for the file as it is.
+
+    Example: hitl policies
+    """
+    from hitl.db import list_policies
+
+    with open_world() as world, begin(world.engine) as tx:
+        rows = list_policies(tx, world.policy)
+    if as_json:
+        show_json({"policy_id": world.policy.policy_id, "versions": rows})
+        return
+    show_table(
+        f"labels that count for {world.policy.policy_id}",
+        ("policy", "version", "first used", "labels", "of these count"),
+        [(r.policy_id, r.version, r.first_used, r.labels, r.labels_counting) for r in rows],
     )
 
 

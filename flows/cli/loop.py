@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from flows.cli.models import approver, say_of_training, show_verdict
-from flows.cli.output import progress, show_json, show_report, show_table
+from flows.cli.output import progress, say, show_json, show_report, show_table
 from flows.wiring import open_world
 
 app = typer.Typer()
@@ -36,16 +37,28 @@ def ingest(
     """Step 1: read decisions and content. Parquet, CSV, JSONL or a SQL query.
 
     Columns are mapped in the recipe. A row that cannot be read is set aside with its line and
-    reason (`hitl rejects`); the rest goes on. Safe to repeat.
+    reason (`hitl rejects`); the rest goes on. So do files beside one that cannot be read; the
+    command then exits 1. Safe to repeat.
 
     Example: hitl ingest 'exports/2026-11-*.parquet' --kind decisions
     """
     if kind not in ("decisions", "content", "both"):
         raise typer.BadParameter("write decisions, content or both", param_hint="--kind")
-    report = _step(
-        "reading", "ingest_decisions", as_json=as_json, source=source, kind=kind, query=query
-    )
-    show_report(f"read {source}", report, as_json=as_json)
+    from flows.ingest_decisions import SomeSourcesRefused
+    from hitl.decisions import shown
+
+    given = {"source": source, "kind": kind, "query": query}
+    try:
+        report = _step("reading", "ingest_decisions", as_json=as_json, **given)
+    except SomeSourcesRefused as refusal:
+        # What was taken in is told first; the refusal itself lists the others.
+        told = refusal.report if as_json else replace(refusal.report, refused_sources={})
+        show_report(f"read {shown(source)}", told, as_json=as_json)
+        raise
+    show_report(f"read {shown(source)}", report, as_json=as_json)
+    conflicting = report.contents.conflicts + report.decisions.conflicts
+    if conflicting and not as_json:
+        say("what stands under a known key was kept; `hitl conflicts` lists what differs")
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""Annotations that were kept and not counted, for a person to look at."""
