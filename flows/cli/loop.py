@@ -85,7 +85,7 @@ def select(
 def dispatch(
     limit: Annotated[int | None, typer.Option(help="At most so many tasks now.")] = None,
     replace_lost_project: Annotated[
-        bool, typer.Option(help="Make a project anew that is gone from Label Studio.")
+        bool, typer.Option(help="Let projects go that Label Studio lost; make anew what is needed.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
