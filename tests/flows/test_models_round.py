@@ -18,7 +18,7 @@ from hitl.db import begin
 from hitl.errors import Refused
 from hitl.recipe import TrainingRecipe
 from hitl.records import ModelState
-from tests.builders import make_policy
+from tests.builders import NOON, make_policy
 from tests.flows.models import SEED, count, crown, train
 from tests.flows.worlds import RECIPE, fill, label_batch
 
@@ -34,10 +34,9 @@ def test_a_round_ends_with_a_champion_its_card_its_decisions_and_its_figures(
     trained = train(engine, policy, tmp_path)
     version = crown(engine, policy, tmp_path)
     scored = rescore(engine, policy=policy)
-    now = datetime.now(UTC)
-    report = measure(
-        engine, policy=policy, start=now - timedelta(days=1), end=now + timedelta(days=1)
-    )
+    # From when production decided until the champion has.
+    end = datetime.now(UTC) + timedelta(days=1)
+    report = measure(engine, policy=policy, start=NOON, end=end)
 
     assert trained.model_version == version
     assert (72, 48) == (trained.training_examples, trained.test_examples)
