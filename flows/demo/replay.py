@@ -23,6 +23,8 @@ from hitl.training import fit as fit_text_model
 from sampling import Curve, Plan, Pool, Replay, Share, choose
 
 ACTIVE, RANDOM = "active", "random"
+POOL_LIMIT = 4_000
+"""A replay chooses from so many items at most: quick, and enough to tell two plans apart."""
 
 
 class Fitted(Protocol):
@@ -67,11 +69,13 @@ class CurvesBesideRandom:
         gain, low, high = (
             float(one[-1]) for one in (self.gain.mean, self.gain.low, self.gain.high)
         )
-        width = f"[{low:+.3f}, {high:+.3f}], 95 %" if seeds > 1 else "no interval from one seed"
+        width = "no interval from one seed"
+        if seeds > 1:
+            width = f"[{low:+.3f}, {high:+.3f}], 95 %, {seeds} paired seeds"
         chosen, drawn = float(self.active.mean[-1]), float(self.random.mean[-1])
         line = (
             f"with {labels:,} training labels, mean average precision: chosen {chosen:.3f}, "
-            f"random {drawn:.3f}, difference {gain:+.3f} ({width}, {seeds} paired seeds)"
+            f"random {drawn:.3f}, difference {gain:+.3f} ({width})"
         )
         if self.labels_saved > 0:
             needed = round((1.0 - self.labels_saved) * labels)
@@ -79,29 +83,29 @@ class CurvesBesideRandom:
         return line
 
 
+def budgets_for(scene: Scene, *, batch: int, rounds: int) -> list[int]:
+    """The labels after each of `rounds` rounds of `batch`, as far as there are items to label."""
+    size = min(len(scene.pool), POOL_LIMIT)
+    return [batch * turn for turn in range(1, rounds + 1) if batch * turn <= size]
+
+
 def replay_curves(
     scene: Scene,
     *,
-    batch: int,
-    rounds: int,
+    budgets: Sequence[int],
     seeds: Sequence[int],
-    on_step: Callable[[str], None] | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> CurvesBesideRandom:
-    """The curves for a demo of `rounds` rounds of `batch` training labels; see below."""
-
-    def told(done: int, total: int) -> None:
-        if on_step is not None:
-            on_step(f"learning curve beside random selection: {done} of {total} trainings")
-
+    """The curves for a demo's rounds; see below."""
     return curves_beside_random(
         scene.pool,
         scene.test,
-        budgets=[batch * turn for turn in range(1, rounds + 1)],
+        budgets=budgets,
         recipe=scene.recipe,
         categories=scene.policy.category_ids,
         seeds=tuple(seeds),
         is_synthetic=scene.is_synthetic,
-        on_fit=told,
+        on_fit=on_step,
     )
 
 
@@ -113,7 +117,7 @@ def curves_beside_random(
     recipe: Recipe,
     categories: Sequence[str],
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
-    pool_limit: int | None = 4_000,
+    pool_limit: int | None = POOL_LIMIT,
     test_limit: int | None = 3_000,
     fit: Fit | None = None,
     is_synthetic: bool = False,

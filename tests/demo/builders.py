@@ -16,7 +16,9 @@ import pandas as pd
 from pydantic import SecretStr
 
 from flows.demo.answers import SimulatedReviewer
-from flows.demo.scene import Judged
+from flows.demo.scene import Judged, Scene
+from hitl.recipe import Recipe
+from tests.builders import make_policy
 
 
 def make_reviewer(name: str = "alma", **changed: Any) -> SimulatedReviewer:
@@ -46,6 +48,20 @@ def make_judged(gold: Sequence[Sequence[float]], **changed: Any) -> Judged:
         "production": np.full(answers.shape, 0.5),
     }
     return Judged(**(fields | changed))
+
+
+def make_scene_of(pool: Judged, **changed: Any) -> Scene:
+    """A scene of two categories in which these items may be labelled and also measure."""
+    fields: dict[str, Any] = {
+        "title": "a scene",
+        "is_synthetic": True,
+        "policy": make_policy(),
+        "recipe": Recipe(),
+        "content": Path("content.parquet"),
+        "decisions": Path("decisions.jsonl"),
+        "test": pool,
+    }
+    return Scene(pool=pool, **(fields | changed))
 
 
 def write_log(folder: Path, *, splits: Sequence[str] = ("train", "train", "test")) -> Path:

@@ -10,12 +10,13 @@ import pytest
 from flows.demo.replay import (
     CurvesBesideRandom,
     FloatArray,
+    budgets_for,
     curves_beside_random,
     macro_average_precision,
     quick_fit,
 )
 from hitl.recipe import Recipe
-from tests.demo.builders import make_judged
+from tests.demo.builders import make_judged, make_scene_of
 
 RARE = 40  # of 1,000
 RECIPE = Recipe()
@@ -103,6 +104,18 @@ def test_a_smaller_pool_is_drawn_when_asked_for() -> None:
         played(pool_limit=50)
 
     assert 60 == played(pool_limit=100).active.budgets[-1]
+
+
+@pytest.mark.parametrize(
+    ("batch", "rounds", "expected"),
+    [(120, 5, [120, 240, 360, 480]), (500, 2, [500]), (5_000, 5, [])],
+)
+def test_budgets_end_where_there_is_nothing_left_to_label(
+    batch: int, rounds: int, expected: list[int]
+) -> None:
+    scene = make_scene_of(make_judged([[1.0]] * 500))
+
+    assert expected == budgets_for(scene, batch=batch, rounds=rounds)
 
 
 @pytest.mark.parametrize("budgets", [[], [0, 10], [20, 10], [2_000]])
