@@ -7,15 +7,17 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # These targets serve this checkout alone. A stack that the environment names, such as a team's, is
 # for the `hitl` command: `make clean` must never reach it.
 export HITL_STATE := .hitl
-STATES := .hitl .hitl-log
+# `hitl demo` makes the other two beside it.
+STATES := .hitl .hitl-demo .hitl-log
 # By module, as the script in bin/ breaks when the checkout is moved.
 HITL := $(BIN)/python -c 'from flows.cli import main; main()'
-# A command on each of them. What could not be stopped may still run: then nothing else happens.
-each_state = for state in $(STATES); do \
-    if [ -d $$state ] || { [ $$state = .hitl ] && [ -x $(BIN)/hitl ]; }; then \
-        HITL_STATE=$$state $(HITL) $(1) || { \
-            echo "$$state: could not be stopped, and stays as it is. 'make up' mends $(VENV)" >&2; \
+# Stops all of them. What could not be stopped may still run: then nothing else happens.
+stop = for state in $(STATES); do \
+    if [ -d $$state ] || [ -x $(BIN)/hitl ]; then \
+        $(HITL) $(1) || { \
+            echo "what runs could not be stopped, and stays as it is. 'make up' mends $(VENV)" >&2; \
             exit 1; }; \
+        break; \
     fi; \
 done
 
@@ -25,7 +27,7 @@ done
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-demo: $(READY) ## set everything up and run the loop once round, on content it makes itself
+demo: $(READY) ## set everything up and run the loop on content it makes itself, five rounds
 	@$(BIN)/hitl demo
 
 test: $(READY) ## set up and pass every test: unit first, real servers and browser last
@@ -52,15 +54,15 @@ up: $(READY) ## start Postgres, Label Studio and Prefect, all on this machine
 	@$(BIN)/hitl up
 
 down: ## stop them; leaves no process
-	@$(call each_state,down)
+	@$(call stop,down)
 
 clean: ## stop everything and delete the virtual environment and all data of the checkout
-	@$(call each_state,down --purge)
+	@$(call stop,down --purge)
 	rm -rf $(VENV) $(STATES)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else "hitl needs Python 3.11 or 3.12, this is %d.%d; run make PYTHON=python3.11 ..." % v)'
-	@echo "Installing hitl into $(VENV) (about 2 GB, some minutes; only the first time)"
+	@echo "Installing hitl into $(VENV) (about 3 GB, some minutes; only the first time)"
 	@test -x $(BIN)/pip || $(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 	    echo "this Python cannot make virtual environments; install python3-venv (Debian, Ubuntu) first" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)

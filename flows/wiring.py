@@ -42,9 +42,7 @@ class World:
 
     @cached_property
     def engine(self) -> Engine:
-        if self.endpoints.database_url is None:
-            raise NotRunning("database", "HITL_DATABASE_URL")
-        return connect(self.endpoints.database_url.get_secret_value())
+        return _engine_of(self.endpoints)
 
     @cached_property
     def label_studio(self) -> LabelStudio:
@@ -95,13 +93,32 @@ def read_recipe(settings: Settings) -> Recipe:
     return load_recipe(settings.recipe or defaults.folder() / "recipe.toml")
 
 
+def _engine_of(endpoints: Endpoints) -> Engine:
+    if endpoints.database_url is None:
+        raise NotRunning("database", "HITL_DATABASE_URL")
+    return connect(endpoints.database_url.get_secret_value())
+
+
+@contextmanager
+def open_database(settings: Settings | None = None) -> Iterator[Engine]:
+    """The database alone, whatever its schema: for what needs neither policy nor recipe.
+
+    Raises:
+        NotRunning: there is none.
+    """
+    engine = _engine_of(stack_of(settings or load_settings()).endpoints())
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 @contextmanager
 def open_world(
     settings: Settings | None = None,
     *,
     policy: Policy | None = None,
     recipe: Recipe | None = None,
-    needs_schema: bool = True,
 ) -> Iterator[World]:
     """A world for one command or flow run.
 
@@ -117,8 +134,7 @@ def open_world(
     )
     logs.configure(level=settings.log_level, as_json=settings.log_json)
     try:
-        if needs_schema:
-            check_schema(world.engine)
+        check_schema(world.engine)
         yield world
     finally:
         world.close()

@@ -1,11 +1,14 @@
-"""`hitl demo`: the loop once round, on content of its own or on a decision log."""
+"""`hitl demo`: the loop going round, on content of its own or on a decision log."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from flows.cli.output import console, show_json
 
 app = typer.Typer()
 
@@ -24,24 +27,44 @@ def demo(
     curve_seeds: Annotated[
         int, typer.Option(min=0, max=50, help="For the curve beside random; 0 leaves it out.")
     ] = 5,
-    items: Annotated[int, typer.Option(min=500, help="Posts of the invented stream.")] = 8_000,
+    items: Annotated[
+        int, typer.Option(min=500, max=200_000, help="Posts of the invented stream.")
+    ] = 8_000,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON; what people read goes to standard error.")
+    ] = False,
 ) -> None:
     """Start everything and run the loop with simulated reviewers, then say where to look.
 
-    The servers stay up, so that you can label by hand; `hitl down` stops them. Ctrl-C during the
-    demo stops everything. Run again, it goes on from where it was.
+    It lives in a state folder of its own beside yours (.hitl-demo, or .hitl-log with --data), with
+    the shipped policy and recipe: nothing of yours is touched. The servers stay up, so that you
+    can label by hand; `hitl down` stops them. Ctrl-C during the demo stops everything. Run again,
+    it goes on from where it was.
 
     Example: hitl demo --rounds 3 --labels 60
     """
-    from flows.demo.run import Wanted, play
+    each = labels or (200 if data else 120)
+    if data is None and rounds * each > items:
+        raise typer.BadParameter(
+            f"{rounds} rounds of {each:,} labels are more than {items:,} posts; ask for fewer with "
+            f"--rounds or --labels, or give --items {rounds * each}",
+            param_hint="--items",
+        )
+    if as_json:
+        console.file = sys.stderr
+    from flows.demo.run import DemoFellShort, Wanted, play
 
-    play(
+    outcome = play(
         Wanted(
             data=data,
             rounds=rounds,
-            labels=labels or (200 if data else 120),
+            labels=each,
             reviewers=reviewers,
             curve_seeds=curve_seeds,
             items=items,
         )
     )
+    if as_json:
+        show_json(outcome)
+    if outcome.faults:
+        raise DemoFellShort(outcome.faults)

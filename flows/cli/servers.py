@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flows.cli.output import progress, say, show_json, show_table, stages
-from flows.wiring import NotRunning, open_world, stack_of
+from flows.demo.place import demo_folders
+from flows.wiring import NotRunning, open_database, stack_of
 from hitl.settings import Settings, load_settings
 
 app = typer.Typer()
@@ -19,10 +20,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 @app.command()
 def up(
     prefect: Annotated[bool, typer.Option(help="Also start a Prefect server.")] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Start Postgres, Label Studio and Prefect on this machine, and bring the schema up to date.
 
     The first time takes some minutes (Label Studio is installed beside us). Repeating it is quick.
+    The database begins empty: what a demo made is in a world of its own.
 
     Example: hitl up --no-prefect
     """
@@ -32,9 +35,9 @@ def up(
         stack.up(progress=show)
     from hitl.db import migrate
 
-    with open_world(settings, needs_schema=False) as world:
-        migrate(world.engine)
-    status(password=False, as_json=False)
+    with open_database(settings) as engine:
+        migrate(engine)
+    status(password=False, as_json=as_json)
 
 
 @app.command()
@@ -43,19 +46,29 @@ def down(
         bool, typer.Option(help="Also delete the embedded Postgres with both its databases.")
     ] = False,
 ) -> None:
-    """Stop everything that `hitl up` started. Leaves no process; data stays.
+    """Stop everything that `hitl up` and the demos beside it started. No process is left.
+
+    Data stays.
 
     Example: hitl down
     """
-    stack = stack_of(load_settings())
+    own = load_settings()
+    _stop(own, purge=purge)
+    for folder in demo_folders(own.state_folder):
+        _stop(own.model_copy(update={"state": folder}), purge=purge, is_demo=True)
+
+
+def _stop(settings: Settings, *, purge: bool, is_demo: bool = False) -> None:
+    stack = stack_of(settings)
     folder = stack.state.path
+    with stages("stopping…") as show:
+        ran = stack.down(show)
+        deleted = stack.remove(show) if purge else None
+    if is_demo and not ran and deleted is None:
+        return  # most people have no demo at hand, and want no word about it
     if not purge:
-        with stages("stopping…") as show:
-            ran = stack.down(show)
         say(f"stopped; all data stays in {folder}" if ran else f"nothing of {folder} was running")
         return
-    with stages("stopping…") as show:
-        deleted = stack.remove(show)
     if deleted is None:
         say(f"stopped; {folder} has no database to delete")
     else:
@@ -77,8 +90,16 @@ def status(
     """
     stack = stack_of(load_settings())
     found = stack.status()
+    login = stack.endpoints()
+    secret = login.label_studio_password if password else None
     if as_json:
-        show_json(found)
+        shown: dict[str, Any] = {"state_folder": stack.state.path, "servers": found}
+        if secret is not None:
+            shown["label_studio_login"] = {
+                "email": login.label_studio_email,
+                "password": secret.get_secret_value(),
+            }
+        show_json(shown)
         return
     say(f"state folder {stack.state.path}")
     show_table(
@@ -86,10 +107,8 @@ def status(
         ("server", "state", "address", "pid", "MB", "note"),
         [(s.name, s.state, s.url, s.pid, s.rss and round(s.rss / 2**20), s.detail) for s in found],
     )
-    login = stack.endpoints()
-    if password and login.label_studio_password is not None:
-        secret = login.label_studio_password.get_secret_value()
-        say(f"Label Studio: {login.label_studio_email}  {secret}")
+    if secret is not None:
+        say(f"Label Studio: {login.label_studio_email}  {secret.get_secret_value()}")
 
 
 @app.command()
@@ -122,8 +141,8 @@ def migrate() -> None:
     """
     from hitl.db import migrate as upgrade
 
-    with open_world(needs_schema=False) as world:
-        say(f"schema {upgrade(world.engine)}")
+    with open_database() as engine:
+        say(f"schema {upgrade(engine)}")
 
 
 @app.command()
@@ -132,6 +151,7 @@ def deploy(
         bool, typer.Option(help="Stay and run the flows when they are due. Ctrl-C ends it.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time, with --serve.")] = 4,
+    as_json: AsJson = False,
 ) -> None:
     """Register all nine flows with the Prefect server: schedules, parameters, triggers.
 
@@ -144,11 +164,16 @@ def deploy(
     from flows import deployments
 
     if serve:
+        if as_json:
+            raise typer.BadParameter("--serve has no end to report", param_hint="--json")
         say("serving the nine flows; Ctrl-C ends it")
         deployments.serve_all(limit=limit)
         return
-    with progress("registering"):
+    with progress("registering", quiet=as_json):
         names = deployments.register()
+    if as_json:
+        show_json(names)
+        return
     for name in names:
         say(name)
     say("registered; run `hitl deploy --serve` where the flows should run")

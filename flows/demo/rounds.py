@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,23 +22,29 @@ from hitl.errors import Refused
 from hitl.records import EntryState, Split
 
 _OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
-# A question comes back when it was skipped or its answer could not be counted. This many trips
-# through Label Studio empty any queue of the demo; more means that something is stuck.
-_MAX_TRIPS = 12
+# A question comes back when it was skipped or its answer could not be counted. So many trips
+# through Label Studio, beyond those that its window takes, empty any queue of the demo; more means
+# that something is stuck.
+_SPARE_TRIPS = 12
+PROMOTED_BY_DEMO = "insufficient, promoted by the demo"
+_NO_TRAINING = "too few labels to train on"
 
 
 class RunStep(Protocol):
-    """How a step is run: as a Prefect flow on the server, or here. Gives the step's report."""
+    """How a step is run: as a Prefect flow on the server, or here.
 
-    def __call__(self, name: str, /, **parameters: Any) -> dict[str, Any]: ...
+    Gives the step's report, or None where there was nothing to do yet.
+    """
+
+    def __call__(self, name: str, /, **parameters: Any) -> dict[str, Any] | None: ...
 
 
 class Stuck(Refused):
     """The simulated reviewers left questions open, however often they were asked."""
 
-    def __init__(self, open_entries: int) -> None:
+    def __init__(self, open_entries: int, trips: int) -> None:
         super().__init__(
-            f"{open_entries} entries are still open after {_MAX_TRIPS} trips through Label Studio; "
+            f"{open_entries} entries are still open after {trips} trips through Label Studio; "
             "look at `hitl queue list` and at the project in Label Studio"
         )
         self.open_entries = open_entries
@@ -117,52 +124,49 @@ def play_round(
     run: RunStep,
     on_label: Callable[[int], None],
     on_stage: Callable[[str], None],
-) -> Round:
-    """One time round the loop. Safe to repeat with the same number: what is done is found done."""
+) -> Round | None:
+    """One time round the loop. Safe to repeat with the same number: what is done is found done.
+
+    None: nothing was left to ask, and nothing was open.
+    """
     on_stage("choosing what to ask")
-    run("select_batch", batch_id=f"demo-{number}", limit=labels)
+    chosen = run("select_batch", batch_id=f"demo-{number}", limit=labels)
+    if chosen is None and not _count_open(world):
+        return None
     answers = _review_all(world, scene, crew, run=run, on_label=on_label, on_stage=on_stage)
 
     on_stage("freezing a snapshot")
     frozen = run("freeze_snapshot")
-    verdict = "too few labels to train on"
-    if frozen["training_examples"] >= world.recipe.training.min_labels:
+    verdict = _NO_TRAINING
+    if frozen is not None:
         on_stage("training a challenger")
-        run("train_challenger", data_note=_data_note(scene))
-        on_stage("judging it")
-        verdict = _promote(world, run)
+        if run("train_challenger", data_note=_data_note(scene)) is not None:
+            on_stage("judging it")
+            verdict = _promote(world, run)
     champion = _champion(world)
     if champion is not None:
         on_stage("letting the champion decide")
         run("rescore")
         run("measure")
-    probabilities = (
-        None
-        if champion is None
-        else training.probabilities_for(champion[1], scene.test.texts, scene.policy.category_ids)
-    )
-    bought = Counter(
-        one.surface or ""
-        for one in datasets.read_snapshot(Path(frozen["path"])).examples
-        if one.split is Split.TRAIN
-    )
+    examples = () if frozen is None else datasets.read_snapshot(Path(frozen["path"])).examples
+    bought = Counter(one.surface or "" for one in examples if one.split is Split.TRAIN)
+    figures: tuple[evaluation.Measure, ...] = ()
+    by_surface: tuple[SurfaceGain, ...] = ()
+    if champion is not None:
+        probabilities = training.probabilities_for(
+            champion[1], scene.test.texts, scene.policy.category_ids
+        )
+        figures = figures_of(probabilities, scene.test, scene, seed=number)
+        by_surface = gains_by_surface(probabilities, scene, bought, seed=number)
     return Round(
         number=number,
         answers=answers,
-        labelled_items=frozen["training_examples"] + frozen["test_examples"],
-        training_items=frozen["training_examples"],
+        labelled_items=len(examples),
+        training_items=bought.total(),
         verdict=verdict,
         champion=champion[0] if champion else None,
-        figures=(
-            ()
-            if probabilities is None
-            else figures_of(probabilities, scene.test, scene, seed=number)
-        ),
-        by_surface=(
-            ()
-            if probabilities is None
-            else gains_by_surface(probabilities, scene, bought, seed=number)
-        ),
+        figures=figures,
+        by_surface=by_surface,
     )
 
 
@@ -192,7 +196,8 @@ def _review_all(
     on_stage: Callable[[str], None],
 ) -> int:
     answers = 0
-    for _ in range(_MAX_TRIPS):
+    trips = _SPARE_TRIPS + ceil(_count_open(world) / world.recipe.dispatch.window)
+    for _ in range(trips):
         on_stage("sending tasks to Label Studio")
         run("dispatch_batch")
         with begin(world.engine) as tx:
@@ -209,16 +214,21 @@ def _review_all(
             answers += report.submitted
         on_stage("collecting answers")
         run("collect_annotations")
-        with begin(world.engine) as tx:
-            counts = queue.count_by_state(tx, world.policy.policy_id)
-        left = sum(counts[state] for state in _OPEN)
-        if not left:
+        if not _count_open(world):
             return answers
-    raise Stuck(left)
+    raise Stuck(_count_open(world), trips)
+
+
+def _count_open(world: World) -> int:
+    with begin(world.engine) as tx:
+        counts = queue.count_by_state(tx, world.policy.policy_id)
+    return sum(counts[state] for state in _OPEN)
 
 
 def _promote(world: World, run: RunStep) -> str:
     verdict = run("promote_champion", approved_by="gate")
+    if verdict is None:
+        return "no challenger: nothing new was learned"
     if verdict["promoted"] or verdict["decision"] != "insufficient":
         return str(verdict["decision"])
     # Few labels cannot show what the gate asks for. In the demo somebody takes that on, as a
@@ -229,7 +239,7 @@ def _promote(world: World, run: RunStep) -> str:
         force=True,
         note="the demo promotes on thin evidence so that the loop can be seen going round",
     )
-    return "insufficient, promoted by the demo"
+    return PROMOTED_BY_DEMO
 
 
 def _champion(world: World) -> tuple[str, training.Model] | None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import SecretStr
 from rich.markup import escape
@@ -22,17 +19,29 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from flows.cli.output import console, errors
-from flows.demo import show
+from flows.cli.output import console, errors, stages
+from flows.demo import place, show
 from flows.demo.answers import SimulatedReviewer, invent_reviewers
 from flows.demo.real_log import real_scene
 from flows.demo.reviewers import seated
-from flows.demo.rounds import Round, figures_of, play_round, rounds_played
+from flows.demo.rounds import Round, RunStep, figures_of, play_round, rounds_played
 from flows.demo.scene import Scene
+from flows.demo.steps_on_prefect import CtrlC, StepsOnPrefect
 from flows.demo.stream import make_scene
-from flows.wiring import World, open_world, read_policy, read_recipe, stack_of
+from flows.faults import place_of
+from flows.wiring import (
+    NotRunning,
+    World,
+    open_database,
+    open_world,
+    read_policy,
+    read_recipe,
+    stack_of,
+)
 from hitl.db import migrate
-from hitl.services import Endpoints, Stack
+from hitl.errors import Refused
+from hitl.reports import Account
+from hitl.services import Stack
 from hitl.settings import Settings, load_settings
 
 SEED = 20260101
@@ -52,68 +61,68 @@ class Wanted:
     items: int
 
 
-def play(wanted: Wanted) -> None:
-    """Run the demo to its end. Servers stay up for a look around; Ctrl-C stops them all."""
-    settings = _settings(wanted)
-    stack = stack_of(settings)
-    try:
-        endpoints = _bring_up(stack)
-        _enter_environment(settings, endpoints, wanted)
-        _play(wanted, settings, stack, endpoints)
-    except KeyboardInterrupt:
-        errors.print("\ninterrupted; stopping the servers")
-        stack.down()
-        raise
+class DemoFellShort(Refused):
+    """The demo came to its end, but not all of it is as it should be."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(f"the demo came to its end, but {' and '.join(faults)}")
+        self.faults = tuple(faults)
 
 
-def _settings(wanted: Wanted) -> Settings:
-    settings = load_settings()
-    if wanted.data is None:
-        return settings
-    # A real log is another world: its items may not mix with the synthetic ones.
-    venv = settings.label_studio_venv or settings.state_folder / "label-studio" / "venv"
-    folder = settings.state_folder
-    return settings.model_copy(
-        update={"state": folder.with_name(folder.name + "-log"), "label_studio_venv": venv}
-    )
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a demo has to show, for programs. Figures are those of the held-out items.
+
+    `faults` says what fell short; empty where all is as it should be.
+    """
+
+    title: str
+    is_synthetic: bool
+    state: Path
+    rounds: tuple[Round, ...]
+    before: show.Figures
+    books: tuple[Account, ...]
+    pictures: tuple[Path, ...]
+    label_studio_url: str | None
+    prefect_api_url: str | None
+    faults: tuple[str, ...]
 
 
-def _bring_up(stack: Stack) -> Endpoints:
-    with errors.status("starting the servers…") as shown:
-        return stack.up(progress=lambda line: shown.update(escape(line)))
+def play(wanted: Wanted) -> Outcome:
+    """Run the demo to its end. Servers stay up for a look around; Ctrl-C stops them all.
+
+    Raises:
+        ServersOfYours: the environment names servers that the demo must not touch.
+    """
+    own = load_settings()
+    settings = place.demo_settings(own, is_log=wanted.data is not None)
+    with CtrlC() as ctrl_c:
+        stack = stack_of(settings)
+        try:
+            with stages("starting the servers…") as told:
+                venv = place.shared_label_studio(own, told)
+                settings = settings.model_copy(update={"label_studio_venv": venv})
+                stack = stack_of(settings)
+                endpoints = stack.up(progress=told)
+            place.enter_environment(settings, endpoints)
+            return _play(wanted, own, settings, stack, StepsOnPrefect(ctrl_c))
+        except KeyboardInterrupt:
+            ctrl_c.deafen()
+            errors.print("\ninterrupted; stopping the servers")
+            stack.down()
+            raise
+        except Exception:
+            if stack.endpoints().database_url is not None:
+                errors.print(
+                    "the demo's servers still run; `make down`, or `hitl down`, stops them"
+                )
+            raise
 
 
-def _enter_environment(settings: Settings, endpoints: Endpoints, wanted: Wanted) -> None:
-    """What Prefect's flows read, in this process and in the ones they start."""
-    here = Path(__file__).parent
-    os.environ["HITL_STATE"] = str(settings.state_folder)
-    if settings.label_studio_venv is not None:
-        os.environ["HITL_LABEL_STUDIO_VENV"] = str(settings.label_studio_venv)
-    if wanted.data is not None:
-        os.environ["HITL_POLICY"] = str(here / "decisions_policy.toml")
-        os.environ["HITL_RECIPE"] = str(here / "decisions_recipe.toml")
-    if endpoints.prefect_api_url:
-        os.environ["PREFECT_API_URL"] = endpoints.prefect_api_url
-    os.environ.setdefault("PREFECT_HOME", str(settings.state_folder / "prefect-client"))
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-
-
-def _run_flow(name: str, /, **parameters: Any) -> dict[str, Any]:
-    """Run a step as a flow on the Prefect server, and give its report."""
-    from flows import deployed  # Prefect reads its environment at import, so not before now
-
-    result = asyncio.run(getattr(deployed, name)(**parameters))
-    report: dict[str, Any] = result["report"]
-    return report
-
-
-def _play(wanted: Wanted, settings: Settings, stack: Stack, endpoints: Endpoints) -> None:
-    settings = load_settings().model_copy(
-        update={"label_studio_venv": settings.label_studio_venv, "state": settings.state}
-    )
-    with open_world(settings, needs_schema=False) as world:
-        migrate(world.engine)
+def _play(wanted: Wanted, own: Settings, settings: Settings, stack: Stack, run: RunStep) -> Outcome:
+    with open_database(settings) as engine:
+        migrate(engine)
+    with open_world(settings) as world:
         with errors.status("making the content…"):
             scene = _scene(wanted, settings)
         console.rule(f"[bold]{escape(scene.title)}[/bold]")
@@ -121,32 +130,53 @@ def _play(wanted: Wanted, settings: Settings, stack: Stack, endpoints: Endpoints
             console.print("Everything in it is invented: posts, people, groups and answers.\n")
         for kind, source in (("content", scene.content), ("decisions", scene.decisions)):
             with errors.status(f"reading {kind}…"):
-                show.intake(kind, _run_flow("ingest_decisions", source=str(source), kind=kind))
+                show.intake(kind, run("ingest_decisions", source=str(source), kind=kind))
 
         before = figures_of(scene.test.production, scene.test, scene, seed=SEED)
         people = _reviewers(stack, wanted.reviewers)
-        played = _rounds(wanted, world, scene, people, endpoints)
+        played = _rounds(wanted, world, scene, people, run)
 
         show.rounds(scene, before, played)
         show.before_and_after(scene, before, played[-1] if played else None)
-        pictures = show.pictures(
-            scene,
-            before,
-            played,
-            folder=settings.state_folder / "demo",
-            batch=wanted.labels,
-            rounds=wanted.rounds,
-            seeds=wanted.curve_seeds,
-        )
-        show.books(world)
+        faults = []
+        books = show.books(world)
+        if not all(account.balances for account in books):
+            faults.append("the books do not balance (the table says where)")
         with errors.status("laying out some tasks for you…"):
-            _run_flow("select_batch", batch_id=f"hand-{rounds_played(world)}", limit=FOR_YOU)
-            _run_flow("dispatch_batch")
-        show.where_to_look(world, endpoints, people, pictures, settings, wanted.data is not None)
+            run("select_batch", batch_id=f"hand-{rounds_played(world)}", limit=FOR_YOU)
+            run("dispatch_batch")
+        drawn: list[Path] = []
+        try:
+            folder = settings.state_folder / place.MATERIAL
+            if played and played[-1].figures:
+                drawn.append(show.before_after_picture(scene, before, played[-1], folder))
+            if wanted.curve_seeds:
+                drawn += show.curve(
+                    scene,
+                    folder,
+                    batch=wanted.labels,
+                    rounds=wanted.rounds,
+                    seeds=wanted.curve_seeds,
+                )
+        except Exception as error:  # noqa: BLE001 - a picture is not worth the addresses
+            faults.append(f"a picture could not be drawn ({place_of(error)})")
+        show.where_to_look(world, people, drawn, exports=place.exports(own, settings))
+    return Outcome(
+        title=scene.title,
+        is_synthetic=scene.is_synthetic,
+        state=settings.state_folder,
+        rounds=tuple(played),
+        before=before,
+        books=tuple(books),
+        pictures=tuple(drawn),
+        label_studio_url=world.endpoints.label_studio_url,
+        prefect_api_url=world.endpoints.prefect_api_url,
+        faults=tuple(faults),
+    )
 
 
 def _scene(wanted: Wanted, settings: Settings) -> Scene:
-    folder = settings.state_folder / "demo"
+    folder = settings.state_folder / place.MATERIAL
     folder.mkdir(parents=True, exist_ok=True)
     if wanted.data is not None:
         return real_scene(wanted.data, folder)
@@ -173,16 +203,14 @@ def _rounds(
     world: World,
     scene: Scene,
     people: Sequence[SimulatedReviewer],
-    endpoints: Endpoints,
+    run: RunStep,
 ) -> list[Round]:
-    assert endpoints.label_studio_url is not None  # noqa: S101 - up() has just started it
-    assert endpoints.label_studio_token is not None  # noqa: S101
+    url, token = world.endpoints.label_studio_url, world.endpoints.label_studio_token
+    if url is None or token is None:
+        raise NotRunning("Label Studio", "HITL_LABEL_STUDIO_URL and HITL_LABEL_STUDIO_TOKEN")
     played: list[Round] = []
     first = rounds_played(world) + 1
-    with (
-        seated(endpoints.label_studio_url, endpoints.label_studio_token, people) as crew,
-        _bar() as bar,
-    ):
+    with seated(url, token, people) as crew, _bar() as bar:
         for number in range(first, first + wanted.rounds):
             line = bar.add_task("", total=wanted.labels, round=f"round {number}")
 
@@ -192,19 +220,21 @@ def _rounds(
             def staged(stage: str, line: TaskID = line) -> None:
                 bar.update(line, description=stage)
 
-            played.append(
-                play_round(
-                    world,
-                    scene,
-                    crew,
-                    number=number,
-                    labels=wanted.labels,
-                    run=_run_flow,
-                    on_label=counted,
-                    on_stage=staged,
-                )
+            done = play_round(
+                world,
+                scene,
+                crew,
+                number=number,
+                labels=wanted.labels,
+                run=run,
+                on_label=counted,
+                on_stage=staged,
             )
-            bar.update(line, description=f"done: {played[-1].verdict}", completed=wanted.labels)
+            if done is None:
+                bar.update(line, description="nothing is left to ask")
+                break
+            played.append(done)
+            bar.update(line, description=f"done: {done.verdict}", completed=done.answers)
     return played
 
 

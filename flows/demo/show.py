@@ -8,25 +8,32 @@ from typing import Any
 
 from rich.markup import escape
 
-from flows.cli.output import console, errors, show_table
+from flows.cli.output import console, progress, show_table
 from flows.demo import pictures as draw
 from flows.demo.answers import SimulatedReviewer
-from flows.demo.replay import replay_curves
-from flows.demo.rounds import Round, overall
+from flows.demo.replay import POOL_LIMIT, budgets_for, replay_curves
+from flows.demo.rounds import PROMOTED_BY_DEMO, Round, overall
 from flows.demo.scene import Scene
 from flows.reconcile import reconcile
 from flows.wiring import World
 from hitl import evaluation, labelstudio
 from hitl.db import begin
 from hitl.records import Stage
-from hitl.services import Endpoints
-from hitl.settings import Settings
+from hitl.reports import Account
 
 Figures = Sequence[evaluation.Measure]
 
+_INSUFFICIENT = (
+    "insufficient: too few of the labels may measure to show that the new model is no worse. A "
+    "team would label more before it promotes, or take that on itself with `hitl promote --force "
+    "--note`; the demo does so in its own name, so that the loop can be seen going round."
+)
 
-def intake(kind: str, report: dict[str, Any]) -> None:
+
+def intake(kind: str, report: dict[str, Any] | None) -> None:
     """One line on what came in and what was set aside."""
+    if report is None:
+        return
     counts = report["contents" if kind == "content" else "decisions"]
     console.print(
         f"  {kind}: {counts['read']:,} rows, {counts['new']:,} new, {counts['known']:,} known, "
@@ -56,6 +63,7 @@ def rounds(scene: Scene, before: Figures, played: Sequence[Round]) -> None:
         f"rounds; average precision on {len(scene.test):,} held-out items, mean of categories",
         ("round", "answers", "labelled", "trained on", "average precision", "gate"),
         rows,
+        caption=_INSUFFICIENT if any(one.verdict == PROMOTED_BY_DEMO for one in played) else None,
     )
 
 
@@ -98,38 +106,31 @@ def before_and_after(scene: Scene, before: Figures, last: Round | None) -> None:
     )
 
 
-def pictures(
-    scene: Scene,
-    before: Figures,
-    played: Sequence[Round],
-    *,
-    folder: Path,
-    batch: int,
-    rounds: int,
-    seeds: int,
-) -> list[Path]:
-    """Draw the learning curve beside random selection, and before and after."""
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = []
-    if seeds:
-        with errors.status("drawing the learning curve beside random selection…") as shown:
-            curves = replay_curves(
-                scene,
-                batch=batch,
-                rounds=rounds,
-                seeds=range(seeds),
-                on_step=lambda text: shown.update(escape(text)),
-            )
-        drawn.append(draw.learning_curve(curves, folder / "learning_curve.png"))
-        console.print(escape(curves.summary()))
-    if played and played[-1].figures:
-        drawn.append(
-            draw.before_after(before, played[-1].figures, scene, folder / "before_after.png")
+def before_after_picture(scene: Scene, before: Figures, last: Round, folder: Path) -> Path:
+    """The picture of the production model beside the champion."""
+    return draw.before_after(before, last.figures, scene, folder / "before_after.png")
+
+
+def curve(scene: Scene, folder: Path, *, batch: int, rounds: int, seeds: int) -> list[Path]:
+    """The finding and the picture of the learning curve beside random selection.
+
+    Empty where a single round asks more than there is to choose from.
+    """
+    budgets = budgets_for(scene, batch=batch, rounds=rounds)
+    if len(budgets) < rounds:
+        console.print(
+            f"The curve beside random chooses from {min(len(scene.pool), POOL_LIMIT):,} items, "
+            + (f"so it ends at {budgets[-1]:,} labels." if budgets else "too few for one round.")
         )
-    return drawn
+    if not budgets:
+        return []
+    with progress("learning curve beside random selection: trainings") as tick:
+        curves = replay_curves(scene, budgets=budgets, seeds=range(seeds), on_step=tick)
+    console.print(escape(curves.summary()))
+    return [draw.learning_curve(curves, folder / "learning_curve.png")]
 
 
-def books(world: World) -> None:
+def books(world: World) -> list[Account]:
     """The reconciliation, to the last one."""
     found = reconcile(world)
     show_table(
@@ -137,41 +138,38 @@ def books(world: World) -> None:
         ("account", "left", "right", ""),
         [(a.name, a.left, a.right, "ok" if a.balances else a.meaning) for a in found],
     )
+    return found
 
 
 def where_to_look(
-    world: World,
-    endpoints: Endpoints,
-    people: Sequence[SimulatedReviewer],
-    drawn: Sequence[Path],
-    settings: Settings,
-    is_log: bool,
+    world: World, people: Sequence[SimulatedReviewer], drawn: Sequence[Path], *, exports: str
 ) -> None:
-    """Addresses, and with which credentials a person can now label by hand."""
+    """Addresses, and with which credentials a person can now label by hand.
+
+    `exports`: the assignments that point `hitl` at the demo's world, if it needs any.
+    """
     console.rule("[bold]now you[/bold]")
     for path in drawn:
-        console.print(f"  picture        {escape(str(path))}", soft_wrap=True)
+        _line("picture", escape(str(path)))
     with begin(world.engine) as tx:
         project = labelstudio.store.project_id_of(tx, world.policy, Stage.REVIEW)
-    console.print(
-        f"  label by hand  {endpoints.label_studio_url}/projects/{project}/data?labeling=1",
-        soft_wrap=True,
-    )
-    if endpoints.label_studio_password is not None:
-        secret = endpoints.label_studio_password.get_secret_value()
-        console.print(f"    lead         {endpoints.label_studio_email}  {escape(secret)}")
+    there = world.endpoints
+    _line("label by hand", f"{there.label_studio_url}/projects/{project}/data?labeling=1")
+    if there.label_studio_password is not None:
+        secret = there.label_studio_password.get_secret_value()
+        _line("  lead", f"{there.label_studio_email}  {escape(secret)}")
     person = people[0]
-    console.print(f"    reviewer     {person.email}  {escape(person.password.get_secret_value())}")
-    console.print(f"  Prefect        {(endpoints.prefect_api_url or '').removesuffix('/api')}")
-    console.print("  then           .venv/bin/hitl collect, and .venv/bin/hitl queue stats")
-    console.print("  stop           make down")
-    if is_log:
-        console.print(
-            "  for the commands: export HITL_STATE="
-            f"{escape(str(settings.state_folder))} HITL_POLICY={settings.policy} "
-            f"HITL_RECIPE={settings.recipe}",
-            soft_wrap=True,
-        )
+    _line("  reviewer", f"{person.email}  {escape(person.password.get_secret_value())}")
+    _line("Prefect", (there.prefect_api_url or "").removesuffix("/api"))
+    if exports:
+        _line("then", f"export {escape(exports)}")
+    _line("" if exports else "then", ".venv/bin/hitl collect; .venv/bin/hitl queue stats")
+    _line("stop", "make down, or .venv/bin/hitl down")
+    _line("your own data", "in a new shell, .venv/bin/hitl up starts an empty world of your own")
+
+
+def _line(name: str, value: str) -> None:
+    console.print(f"  {name:<15}{value}", soft_wrap=True)
 
 
 def _at(figures: Figures, like: evaluation.Measure) -> evaluation.Measure | None:

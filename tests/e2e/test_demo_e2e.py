@@ -10,13 +10,20 @@ import time
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
+from hitl.services.postgres import PostgresServer
 from tests.e2e.running import HITL, as_json, hitl, processes_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
-def test_the_demo_shows_what_a_person_wants_to_see(demo: str, environment: dict[str, str]) -> None:
+def test_the_demo_shows_what_a_person_wants_to_see(
+    demo: str, own: dict[str, str], environment: dict[str, str]
+) -> None:
+    assert f"export HITL_STATE={environment['HITL_STATE']}" in demo
+    assert not Path(own["HITL_STATE"]).exists()
     for words in ("a synthetic stream", "Everything in it is invented", "before", "after"):
         assert words in demo
     for words in ("label by hand  http://127.0.0.1:", "Prefect        http://127.0.0.1:"):
@@ -31,11 +38,18 @@ def test_the_books_balance_to_the_last_one(demo: str, environment: dict[str, str
 
     assert 10 == sum(one["right"] is not None for one in found.values())
     assert [] == [name for name, one in found.items() if not one["ok"]]
-    # Of two rounds of 80 the bands may leave a few unused; 20 more wait to be labelled by hand.
+    # Who gets which task is a matter of timing, so labels, models and what lies in their bands
+    # differ a little from run to run: of two rounds of 80, and of the 20 to be labelled by hand.
     labelled = found["items with labels = examples"]["left"]
-    assert 120 <= labelled <= 160
-    assert labelled + 20 == found["picks = entries"]["left"]
-    assert labelled + 20 == found["tasks here = tasks in Label Studio"]["right"]
+    hand = sum(
+        one["entries"]
+        for one in as_json(environment, "queue", "stats")
+        if one["state"] in ("waiting", "dispatched", "adjudicating")
+    )
+    assert 96 <= labelled <= 160
+    assert 1 <= hand <= 20
+    assert labelled + hand == found["picks = entries"]["left"]
+    assert labelled + hand == found["tasks here = tasks in Label Studio"]["right"]
 
 
 def test_every_step_can_be_repeated_by_hand(demo: str, environment: dict[str, str]) -> None:
@@ -98,24 +112,43 @@ def test_down_leaves_no_process_and_up_brings_the_data_back(
     ]
 
 
-def test_ctrl_c_in_the_demo_leaves_nothing_running(demo: str, environment: dict[str, str]) -> None:
+def test_ctrl_c_in_the_demo_leaves_nothing_running(
+    demo: str, own: dict[str, str], environment: dict[str, str]
+) -> None:
+    answered = annotations(environment)
     running = subprocess.Popen(
         [HITL, "demo", "--rounds", "1", "--labels", "400", "--items", "1500", "--curve-seeds", "0"],
-        env=environment,
+        env=own,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
     )
-    assert running.stdout is not None
-    for line in running.stdout:
-        if line.strip().startswith("decisions:"):
-            break
-    time.sleep(8)  # in the middle of the first round
+    while annotations(environment) <= answered:  # then it is in the middle of the first round
+        assert running.poll() is None
+        time.sleep(0.5)
 
     os.killpg(running.pid, signal.SIGINT)
-    rest, _ = running.communicate(timeout=120)
+    time.sleep(0.5)
+    os.killpg(running.pid, signal.SIGINT)  # as the impatient do
+    rest, _ = running.communicate(timeout=180)
 
     assert 130 == running.returncode, rest
     assert "interrupted" in rest
     assert [] == processes_of(environment)
+
+
+def annotations(environment: dict[str, str]) -> int:
+    """How many annotations Label Studio holds."""
+    server = PostgresServer.running(Path(environment["HITL_STATE"]))
+    if server is None:
+        return 0
+    engine = create_engine(server.url("labelstudio"))
+    try:
+        with engine.connect() as connection:
+            query = text("SELECT count(*) FROM task_completion")
+            return int(connection.execute(query).scalar_one())
+    except OperationalError:
+        return 0
+    finally:
+        engine.dispose()
