@@ -8,6 +8,7 @@ import typer
 
 from flows.cli import demo, look, loop, models, servers
 from flows.cli.output import errors
+from flows.faults import place_of
 from hitl import logs
 from hitl.errors import HitlError, Unavailable
 from hitl.settings import load_settings
@@ -26,8 +27,10 @@ for room in (servers.app, loop.app, models.app, look.app, demo.app):
 
 def main() -> None:
     """Run a command. What we refuse is one clear message and exit 1, never a traceback."""
+    is_debug = False
     try:
         settings = load_settings()
+        is_debug = settings.debug
         logs.configure(level=settings.log_level, as_json=settings.log_json)
         app()
     except HitlError as refusal:
@@ -38,3 +41,15 @@ def main() -> None:
     except KeyboardInterrupt:
         errors.print("interrupted")
         sys.exit(130)
+    except Exception as error:
+        if is_debug:
+            raise
+        # Its own words are withheld: a driver's or a parser's message may quote a row.
+        errors.print("[bold red]broke:[/bold red] ", end="")
+        errors.print(
+            f"{place_of(error)}. This is a fault of the program; its message is withheld, as it "
+            "may quote content. HITL_DEBUG=1 shows it, and where it came from",
+            markup=False,
+            soft_wrap=True,
+        )
+        sys.exit(1)

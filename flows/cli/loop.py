@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from flows.cli.models import approver, say_of_training, show_verdict
 from flows.cli.output import progress, say, show_json, show_report, show_table
+from flows.plain import plain
 from flows.wiring import open_world
 
 app = typer.Typer()
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+class Holds(StrEnum):
+    """What a source holds."""
+
+    DECISIONS = "decisions"
+    CONTENT = "content"
+    BOTH = "both"
+
+
+class Interval(StrEnum):
+    """Which kind of interval `hitl measure` shows."""
+
+    DESCRIPTIVE = "descriptive"
+    CERTIFIED = "certified"
 
 
 def _step(title: str, name: str, *, as_json: bool, **parameters: Any) -> Any:
@@ -29,8 +46,8 @@ def _step(title: str, name: str, *, as_json: bool, **parameters: Any) -> Any:
 def ingest(
     source: Annotated[str, typer.Argument(help="File, folder, glob or URL; or sql+DATABASE_URL.")],
     kind: Annotated[
-        str, typer.Option(help="What it holds: decisions, content, or both in one.")
-    ] = "both",
+        Holds, typer.Option(help="What it holds; both in one by default.")
+    ] = Holds.BOTH,
     query: Annotated[str | None, typer.Option(help="The SELECT, for a sql+ source.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -42,12 +59,10 @@ def ingest(
 
     Example: hitl ingest 'exports/2026-11-*.parquet' --kind decisions
     """
-    if kind not in ("decisions", "content", "both"):
-        raise typer.BadParameter("write decisions, content or both", param_hint="--kind")
     from flows.ingest_decisions import SomeSourcesRefused
     from hitl.decisions import shown
 
-    given = {"source": source, "kind": kind, "query": query}
+    given = {"source": source, "kind": kind.value, "query": query}
     try:
         report = _step("reading", "ingest_decisions", as_json=as_json, **given)
     except SomeSourcesRefused as refusal:
@@ -66,7 +81,7 @@ def select(
     batch: Annotated[
         str | None, typer.Option(help="Batch id; repeating one gives back what it made.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="How many; else the recipe's.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="How many; else the recipe's.")] = None,
     seed: Annotated[int | None, typer.Option(help="Else it follows from the batch id.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -83,7 +98,7 @@ def select(
 
 @app.command()
 def dispatch(
-    limit: Annotated[int | None, typer.Option(help="At most so many tasks now.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many tasks now.")] = None,
     replace_lost_project: Annotated[
         bool, typer.Option(help="Let projects go that Label Studio lost; make anew what is needed.")
     ] = False,
@@ -203,7 +218,7 @@ def rescore(as_json: AsJson = False) -> None:
 def measure(
     start: Annotated[datetime | None, typer.Option(help="UTC; else 28 days ago.")] = None,
     end: Annotated[datetime | None, typer.Option(help="UTC; else the coming midnight.")] = None,
-    kind: Annotated[str, typer.Option(help="Interval: descriptive or certified.")] = "descriptive",
+    kind: Annotated[Interval, typer.Option(help="Which kind of interval.")] = Interval.DESCRIPTIVE,
     as_json: AsJson = False,
 ) -> None:
     """Step 9: precision, recall and prevalence of what was decided, with intervals.
@@ -217,13 +232,24 @@ def measure(
         start=start and start.replace(tzinfo=UTC),
         end=end and end.replace(tzinfo=UTC),
     )
+    by_model = {
+        model_version: [one for one in found if one.kind == kind]
+        for model_version, found in report.by_model.items()
+    }
     if as_json:
-        show_json(report)
+        show_json(plain(report) | {"by_model": by_model})
         return
-    for model_version, found in report.by_model.items():
+    window = f"{report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}"
+    say(
+        f"audit: {report.answered:,} of {report.asked:,} answered, {report.waiting:,} wait, "
+        f"{report.lost:,} were closed without an answer"
+    )
+    if not by_model:
+        say(f"no model decided on an audited item from {window}; label audits, or widen the window")
+    for model_version, found in by_model.items():
         show_table(
-            f"{model_version}, labels of {report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}",
-            ("metric", "category", "value", "from", "to", "labels", "effective"),
+            f"{model_version}, decisions of {window}",
+            ("metric", "category", "value", "from", "to", "labels", "effective", ""),
             [
                 (
                     f.metric,
@@ -233,8 +259,9 @@ def measure(
                     f.high,
                     f.n,
                     f.n_effective and round(f.n_effective),
+                    "unstable" if f.unstable else "",
                 )
                 for f in found
-                if f.slice_name == "" and f.kind == kind
+                if f.slice_name == ""
             ],
         )
