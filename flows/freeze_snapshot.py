@@ -30,13 +30,17 @@ class NothingToFreeze(NotYet):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotReport:
-    """The snapshot that stands. `is_new` is False when these labels were frozen before."""
+    """The snapshot that stands. `is_new` is False when these labels were frozen before.
+
+    `left_out` labelled items may neither train nor measure (`hitl/datasets/leaks.py`).
+    """
 
     snapshot_id: SnapshotId
     path: Path
     training_examples: int
     test_examples: int
     labels: int
+    left_out: int
     last_label_id: int
     is_new: bool
 
@@ -64,9 +68,10 @@ def freeze_snapshot(
         with begin(engine) as tx:
             keep_policy(tx, policy)
             upto = datasets.last_label_id(tx, policy.policy_id)
-            rows = datasets.read_examples(
+            labelled = datasets.read_examples(
                 tx, policy.policy_id, measuring_fraction=fraction, upto_label_id=upto
             )
+        rows = datasets.on_one_side(labelled)
         if not rows:
             raise NothingToFreeze(policy.policy_id)
         frozen = datasets.write_snapshot(
@@ -96,6 +101,7 @@ def freeze_snapshot(
         training_examples=manifest.counts[Split.TRAIN].examples,
         test_examples=manifest.counts[Split.TEST].examples,
         labels=manifest.labels,
+        left_out=len(labelled) - len(rows),
         last_label_id=upto,
         is_new=is_new,
     )

@@ -3,6 +3,7 @@
 from hitl.datasets.examples import SourcedExample
 from hitl.datasets.files import Frozen, Snapshot, read_snapshot, write_snapshot
 from hitl.datasets.groups import group_key, group_keys
+from hitl.datasets.leaks import on_one_side
 from hitl.datasets.manifest import Manifest, SnapshotDamaged, SnapshotMissing
 from hitl.datasets.splits import SALT, side, sides
 from hitl.datasets.store import (
@@ -28,6 +29,7 @@ __all__ = [
     "group_keys",
     "last_label_id",
     "newest_snapshot",
+    "on_one_side",
     "read_examples",
     "read_snapshot",
     "record_snapshot",

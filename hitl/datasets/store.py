@@ -9,7 +9,6 @@ from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.datasets.examples import SourcedExample
-from hitl.datasets.leaks import on_one_side
 from hitl.datasets.splits import sides
 from hitl.db.schema import snapshots
 from hitl.records import BatchId, Example, ItemId, PolicyId, SnapshotId
@@ -74,8 +73,8 @@ def read_examples(
     measuring_fraction: float,
     upto_label_id: int | None = None,
 ) -> list[SourcedExample]:
-    """One example an item that has content and labels, ordered by item id; less what `on_one_side`
-    leaves out.
+    """One example an item that has content and labels, ordered by item id. Some may not go into a
+    snapshot: see `on_one_side`.
 
     Labels after `upto_label_id` do not count, so an earlier set can be read again. Content that
     came or was erased since then is as it is now. An item that was asked about twice gives its
@@ -86,28 +85,26 @@ def read_examples(
     # Not by the database, whose order of text depends on its collation.
     rows = sorted(rows, key=lambda row: row.item_id)
     on_sides = sides((row.group_id for row in rows), measuring_fraction=measuring_fraction)
-    return on_one_side(
-        [
-            SourcedExample(
-                example=Example(
-                    item_id=ItemId(row.item_id),
-                    text=row.text,
-                    labels={name: float(value) for name, value in sorted(row.answers.items())},
-                    group_id=row.group_id,
-                    split=split,
-                    weight=row.example_weight,
-                    inclusion_probability=row.inclusion_probability,
-                    language=row.language,
-                    surface=row.surface,
-                ),
-                batch_id=BatchId(row.batch_id),
-                policy_id=policy_id,
-                share=row.share,
-                strategy=row.strategy,
-            )
-            for row, split in zip(rows, on_sides, strict=True)
-        ]
-    )
+    return [
+        SourcedExample(
+            example=Example(
+                item_id=ItemId(row.item_id),
+                text=row.text,
+                labels={name: float(value) for name, value in sorted(row.answers.items())},
+                group_id=row.group_id,
+                split=split,
+                weight=row.example_weight,
+                inclusion_probability=row.inclusion_probability,
+                language=row.language,
+                surface=row.surface,
+            ),
+            batch_id=BatchId(row.batch_id),
+            policy_id=policy_id,
+            share=row.share,
+            strategy=row.strategy,
+        )
+        for row, split in zip(rows, on_sides, strict=True)
+    ]
 
 
 def record_snapshot(

@@ -11,6 +11,7 @@ from hitl.datasets import (
     find_snapshot,
     last_label_id,
     newest_snapshot,
+    on_one_side,
     read_examples,
     record_snapshot,
     side,
@@ -167,7 +168,7 @@ def test_an_item_on_the_wrong_side_of_its_pick_neither_trains_nor_measures(tx: C
     resolve_entries(tx, entries, policy)
 
     def found(fraction: float) -> list[tuple[str, Split]]:
-        rows = read_examples(tx, policy.policy_id, measuring_fraction=fraction)
+        rows = on_one_side(read_examples(tx, policy.policy_id, measuring_fraction=fraction))
         return [(row.example.item_id, row.example.split) for row in rows]
 
     assert [("i1", Split.TEST)] == found(1.0)
@@ -189,7 +190,7 @@ def test_a_near_copy_of_what_measures_is_not_trained_on_whoever_wrote_it(tx: Con
         annotate(tx, entry)
     resolve_entries(tx, entries, policy)
 
-    rows = read_examples(tx, policy.policy_id, measuring_fraction=fraction)
+    rows = on_one_side(read_examples(tx, policy.policy_id, measuring_fraction=fraction))
 
     assert ["audited", "other"] == [row.example.item_id for row in rows]
 

@@ -9,15 +9,22 @@ from sqlalchemy import Engine, text
 
 from flows.freeze_snapshot import NothingToFreeze, freeze_snapshot
 from hitl import datasets
-from hitl.datasets import read_snapshot
+from hitl.datasets import read_snapshot, side
 from hitl.db import begin
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
 from hitl.recipe import Recipe
+from hitl.records import Split
 from tests.builders import add_policy
 from tests.labels.builders import annotate, asked
 
 pytestmark = pytest.mark.postgres
+
+TRAINING_GROUP = next(
+    f"g{k}"
+    for k in range(100)
+    if side(f"g{k}", measuring_fraction=Recipe().selection.measuring_fraction) is Split.TRAIN
+)
 
 
 def labelled(engine: Engine, count: int = 8) -> Policy:
@@ -25,6 +32,8 @@ def labelled(engine: Engine, count: int = 8) -> Policy:
         policy, entries = asked(tx, [f"i{k}" for k in range(count)])
         for k, entry in enumerate(entries):
             annotate(tx, entry, {"hate": k % 2 == 0, "spam": False})
+        # All on the training side, where picks of a deterministic strategy belong.
+        tx.execute(text("UPDATE items SET group_id = :group"), {"group": TRAINING_GROUP})
         resolve_entries(tx, entries, policy)
     return policy
 
@@ -137,3 +146,21 @@ def test_nothing_labelled_says_what_to_do(engine: Engine, tmp_path: Path) -> Non
         freeze_snapshot(engine, policy=policy, recipe=Recipe(), folder=tmp_path)
 
     assert [] == list(tmp_path.iterdir())
+
+
+def test_labelled_items_that_may_neither_train_nor_measure_are_counted(
+    engine: Engine, tmp_path: Path
+) -> None:
+    policy = labelled(engine)
+    with begin(engine) as tx:
+        moved = next(
+            f"g{k}" for k in range(100) if side(f"g{k}", measuring_fraction=0.25) is Split.TEST
+        )
+        tx.execute(
+            text("UPDATE items SET group_id = :group WHERE item_id IN ('i0', 'i1')"),
+            {"group": moved},
+        )
+
+    report = freeze_snapshot(engine, policy=policy, recipe=Recipe(), folder=tmp_path)
+
+    assert (6, 0, 2) == (report.training_examples, report.test_examples, report.left_out)
