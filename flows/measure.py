@@ -110,7 +110,7 @@ def _questions(
     for k, category in enumerate(policy.category_ids):
         # A model that does not know a category cannot be measured on it.
         truth = np.where(known[:, k], judged.truth[:, k], np.nan)
-        if known[:, k].any():
+        if known[:, k].any() or not len(judged):
             yield category, truth, flags[:, k]
     # Only items with an answer to everything. One yes would be enough to know of a violation, but
     # then partly answered items would count if they violate and be left out if not.
