@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.cli.output import console, show_json
+from flows.cli.output import aside, show_json
 
 app = typer.Typer()
 
@@ -50,20 +49,18 @@ def demo(
             f"--rounds or --labels, or give --items {rounds * each}",
             param_hint="--items",
         )
-    if as_json:
-        console.file = sys.stderr
     from flows.demo.run import DemoFellShort, Wanted, play
 
-    outcome = play(
-        Wanted(
-            data=data,
-            rounds=rounds,
-            labels=each,
-            reviewers=reviewers,
-            curve_seeds=curve_seeds,
-            items=items,
-        )
+    wanted = Wanted(
+        data=data,
+        rounds=rounds,
+        labels=each,
+        reviewers=reviewers,
+        curve_seeds=curve_seeds,
+        items=items,
     )
+    with aside(as_json):
+        outcome = play(wanted)
     if as_json:
         show_json(outcome)
     if outcome.faults:

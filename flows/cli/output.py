@@ -32,6 +32,16 @@ errors = Console(stderr=True, highlight=False)
 Tick = Callable[[int, int | None], None]
 
 
+@contextmanager
+def aside(is_wanted: bool) -> Iterator[None]:
+    """What people read goes to standard error, where standard output is for a program."""
+    console.stderr = is_wanted
+    try:
+        yield
+    finally:
+        console.stderr = False
+
+
 def show_json(value: Any) -> None:
     """One JSON document on standard output."""
     sys.stdout.write(json.dumps(plain(value), indent=2, ensure_ascii=False) + "\n")
