@@ -12,6 +12,7 @@ import os
 import random
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ Cut = Callable[[], None]
 _PROCESSES = multiprocessing.get_context("forkserver")
 # Forked children inherit these, which saves each of them seconds of importing.
 _PROCESSES.set_forkserver_preload(["tests.faults.preloaded"])
+_POLLING = threading.Lock()
 _LONGEST_SECONDS = 240
 _PING = "SELECT 1"  # the connection pool's own question; nothing of ours lies between two of them
 _FILE_EVENTS = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir"})
@@ -58,7 +60,9 @@ def run(
     """
     ours, theirs = _PROCESSES.Pipe(duplex=False)
     child = _PROCESSES.Process(target=_child, args=(theirs, step, arguments, at, cut))
-    child.start()
+    # Starting a process polls every other, and of two polls at once one finds the status gone.
+    with _POLLING:
+        child.start()
     theirs.close()
     try:
         ended: Outcome = (
@@ -68,7 +72,8 @@ def run(
         ended = Outcome(killed=True)
     if ended.error == "it did not end":
         child.kill()
-    child.join()
+    with _POLLING:
+        child.join()
     assert not ended.killed or child.exitcode == -signal.SIGKILL, f"exit code {child.exitcode}"
     return ended
 
