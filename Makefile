@@ -12,14 +12,8 @@ STATES := .hitl .hitl-demo .hitl-log
 # By module, as the script in bin/ breaks when the checkout is moved.
 HITL := $(BIN)/python -c 'from flows.cli import main; main()'
 # Stops all of them. What could not be stopped may still run: then nothing else happens.
-stop = for state in $(STATES); do \
-    if [ -d $$state ] || [ -x $(BIN)/hitl ]; then \
-        $(HITL) $(1) || { \
-            echo "what runs could not be stopped, and stays as it is. 'make up' mends $(VENV)" >&2; \
-            exit 1; }; \
-        break; \
-    fi; \
-done
+stop = if [ -x $(BIN)/hitl ] || [ -n "$(wildcard $(STATES))" ]; then $(HITL) $(1) || { \
+    echo "what runs could not be stopped, and stays as it is; 'make up' mends $(VENV)" >&2; exit 1; }; fi
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check e2e bench docs up down clean
