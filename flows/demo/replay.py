@@ -18,7 +18,7 @@ from hitl.evaluation import average_precision
 from hitl.recipe import Recipe
 from hitl.records import Example, ItemId, Split
 from hitl.selection import fill_unknown
-from hitl.training import TextModel, TrainingRecipe
+from hitl.training import Prior, TextModel, TrainingRecipe, learn_prior
 from hitl.training import fit as fit_text_model
 from sampling import Curve, Plan, Pool, Replay, Share, choose
 
@@ -104,6 +104,11 @@ def replay_curves(
         recipe=scene.recipe,
         categories=scene.policy.category_ids,
         seeds=tuple(seeds),
+        fit=quick_fit(
+            scene.policy.category_ids,
+            threads=scene.recipe.training.threads,
+            earlier=scene.pool if scene.recipe.training.prior_items else None,
+        ),
         is_synthetic=scene.is_synthetic,
         on_fit=on_step,
     )
@@ -215,8 +220,12 @@ def macro_average_precision(probabilities: FloatArray, gold: FloatArray) -> floa
     return float(np.mean(found)) if found else float("nan")
 
 
-def quick_fit(categories: Sequence[str], *, threads: int = 1) -> Fit:
-    """The text model, with fewer held-out folds and a smaller embedding than the real training."""
+def quick_fit(categories: Sequence[str], *, threads: int = 1, earlier: Judged | None = None) -> Fit:
+    """The text model, with fewer held-out folds and a smaller embedding than the real training.
+
+    `earlier`: items whose production scores are learned from once, for all trainings, as the loop
+    learns from decisions that were made before it.
+    """
     recipe = TrainingRecipe(
         categories=tuple(categories),
         folds=2,
@@ -225,6 +234,7 @@ def quick_fit(categories: Sequence[str], *, threads: int = 1) -> Fit:
         embedding_rows=1_000,
         threads=threads,
     )
+    prior = None if earlier is None else _prior_of(earlier, recipe)
 
     def fit(texts: Sequence[str], labels: FloatArray, seed: int) -> Fitted:
         examples = [
@@ -241,6 +251,15 @@ def quick_fit(categories: Sequence[str], *, threads: int = 1) -> Fit:
             )
             for row, text in enumerate(texts)
         ]
-        return TextModel.of(fit_text_model(examples, recipe, seed=seed))
+        return TextModel.of(fit_text_model(examples, recipe, seed=seed, prior=prior))
 
     return fit
+
+
+def _prior_of(earlier: Judged, recipe: TrainingRecipe) -> Prior | None:
+    """From at most POOL_LIMIT items, evenly over all."""
+    scored = np.flatnonzero(~np.isnan(earlier.production).all(axis=1))
+    if not len(scored):
+        return None
+    rows = scored[np.linspace(0, len(scored) - 1, min(len(scored), POOL_LIMIT)).astype(np.intp)]
+    return learn_prior([earlier.texts[row] for row in rows], earlier.production[rows], recipe)

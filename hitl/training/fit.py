@@ -34,7 +34,8 @@ def fit(
 ) -> Bundle:
     """Train on every example given; the same examples (in any order), recipe and seed, same bytes.
 
-    With a `prior` its vocabulary serves, and its head is weighed in where unseen labels say so.
+    With a `prior` its head is weighed in where unseen labels say so. It keeps its own vocabulary:
+    what many items teach of n-grams makes a worse one for a few labels.
     Labels of categories that the recipe does not name are passed over; a category without a label
     on an example is unknown there and weighs nothing. An example without any label still teaches
     which n-grams there are, and the embedding. Nothing here looks at `split`.
@@ -50,34 +51,34 @@ def fit(
     if not len(asked):
         raise NothingToLearn(examples=len(examples), categories=len(recipe.categories))
     with _torch_threads(recipe.threads):
-        texts = [e.text for e in examples]
-        if prior is None:
-            vocabulary, rows = learn_vocabulary(texts, recipe.features)
-        else:
-            vocabulary, rows = prior.vocabulary, prior.vocabulary.rows(texts)
+        vocabulary, rows = learn_vocabulary([e.text for e in examples], recipe.features)
         targets, weights, asked_rows = targets[asked], weights[asked], rows[asked]
         groups = [examples[row].group_id for row in asked]
         folds = assign_folds(groups, folds=recipe.folds, seed=seed)
         heads = fit_heads(asked_rows, targets, weights, folds, recipe)
         embedding = learn_embedding(
-            rows if prior is None else prior.rows,
+            rows,
             dimensions=recipe.embedding_dimensions,
             buckets=recipe.embedding_buckets,
             rows=recipe.embedding_rows,
             rng=np.random.default_rng(seed),
         )
-    mixed = mix(heads, asked_rows, targets.astype(float), weights.astype(float), recipe, prior)
+    said = None if prior is None else prior.logits([examples[row].text for row in asked])
+    mixed = mix(heads, asked_rows, targets.astype(float), weights.astype(float), recipe, said)
     return Bundle(
         tensors={
             "buckets": vocabulary.buckets.astype(np.int32),
             "idf": vocabulary.idf,
             "weights": mixed.weights,
-            "intercepts": mixed.intercepts,
+            "intercepts": mixed.intercepts
+            if prior is None
+            else mixed.intercepts + mixed.prior_scale * prior.intercepts,
             "slopes": mixed.calibration.slopes,
             "offsets": mixed.calibration.offsets,
             "embedding_columns": embedding.columns,
             "embedding_axes": embedding.axes,
-        },
+        }
+        | _tensors_of(prior, mixed),
         about={
             "kind": TextModel.KIND,
             "feature_version": FEATURE_VERSION,
@@ -89,12 +90,21 @@ def fit(
             "examples": len(examples),
             "examples_sha256": _fingerprint(examples),
             "ratio_share": mixed.ratio_share,
-            "prior": None
-            if prior is None
-            else {"items": prior.rows.shape[0], "sha256": prior.sha256},
+            "prior": None if prior is None else {"items": prior.items, "sha256": prior.sha256},
             "metrics": _metrics(recipe.categories, mixed, targets, weights),
         },
     )
+
+
+def _tensors_of(prior: Prior | None, mixed: Mixed) -> dict[str, NDArray[Any]]:
+    """The earlier model's part of the bundle; nothing where it has no say in any category."""
+    if prior is None or not mixed.prior_scale.any():
+        return {}
+    return {
+        "prior_buckets": prior.vocabulary.buckets.astype(np.int32),
+        "prior_idf": prior.vocabulary.idf,
+        "prior_weights": mixed.prior_scale * prior.weights,
+    }
 
 
 def _cells(

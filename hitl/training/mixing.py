@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,6 @@ from scipy import sparse
 from hitl.training.calibration import Calibration, Float64, calibrate
 from hitl.training.heads import Head
 from hitl.training.measure import log_loss
-from hitl.training.prior import Prior
 from hitl.training.recipe import TrainingRecipe
 
 Float32 = NDArray[np.float32]
@@ -28,6 +28,7 @@ class Mixed:
     calibration: Calibration
     ratio_share: float
     prior_shares: tuple[float, ...]  # by category
+    prior_scale: Float32  # (C,), of the prior's weights
 
 
 class _Labels(NamedTuple):
@@ -76,12 +77,11 @@ class _Part:
             _spread(head.unseen_logits, rows @ head.weights),
         )
 
-    def with_share(self, other: _Part, share: Float64) -> _Part:
-        """`share` (C,) of the other. Standardised logits are averaged; scaled back, the mean is
-        again a log-odds."""
-        k = np.stack([1.0 - share, share]) / np.stack([self.spread, other.spread])
+    def with_share(self, other: _Part, share: float) -> _Part:
+        """`share` of another head over the same features, by the rule of `_scales`."""
+        k = np.array([[1.0 - share], [share]]) / np.stack([self.spread, other.spread])
         k /= k.sum(axis=0)
-        unseen = k[0] * self.unseen + np.where(k[1] > 0, k[1] * other.unseen, 0.0)
+        unseen = k[0] * self.unseen + k[1] * other.unseen
         mine, theirs = k.astype(np.float32)
         return _Part(
             mine * self.weights + theirs * other.weights,
@@ -97,67 +97,83 @@ def mix(
     targets: Float64,
     weights: Float64,
     recipe: TrainingRecipe,
-    prior: Prior | None = None,
+    said: Float64 | None = None,
 ) -> Mixed:
     """The shares of the ratio head, and of the prior's, with the least log loss on unseen rows.
 
     The ratio head has one share for all categories, the prior's one in each: an earlier model may
     know one rule well and another not at all.
+
+    Args:
+        said: (N, C), the prior's logits of the rows, NaN in categories that it does not know. It
+            saw no label, so every row is unseen to it.
     """
     labels = _Labels(targets, weights, recipe.pooled_below)
     plain, ratio = (_Part.of(head, rows) for head in heads)
-    ratios = (np.full(targets.shape[1], share) for share in recipe.ratio_shares)
-    mixes = [plain.with_share(ratio, share) for share in ratios]
-    shares = [(0.0,) * targets.shape[1]] * len(mixes)
-    if prior is not None:
-        before = _prior_part(prior, rows)
-        weighed = [_weigh_in(one, before, prior.knows, labels, recipe) for one in mixes]
-        mixes, shares = [one[0] for one in weighed], [one[1] for one in weighed]
-    found = [labels.calibrated(one.unseen) for one in mixes]
-    best = int(np.argmin([losses.sum() for _, losses in found]))
-    return Mixed(
-        mixes[best].weights,
-        mixes[best].intercepts,
-        mixes[best].unseen,
-        found[best][0],
-        recipe.ratio_shares[best],
-        shares[best],
-    )
+    tried = []
+    for ratio_share in recipe.ratio_shares:
+        part = plain.with_share(ratio, ratio_share)
+        share, k = _no_prior(targets.shape[1])
+        unseen = part.unseen
+        if said is not None:
+            share = _prior_share(part, said, labels, recipe)
+            k = _scales(part, said, share)
+            unseen = _together(part, said, k)
+        calibration, losses = labels.calibrated(unseen)
+        mine, theirs = k.astype(np.float32)
+        mixed = Mixed(
+            mine * part.weights,
+            mine * part.intercepts,
+            unseen,
+            calibration,
+            ratio_share,
+            tuple(share.tolist()),
+            theirs,
+        )
+        tried.append((losses.sum(), mixed))
+    return min(tried, key=itemgetter(0))[1]
 
 
-def _prior_part(prior: Prior, rows: sparse.csr_matrix) -> _Part:
-    logits = prior.logits(rows)  # it saw no label, so every labelled row is unseen to it
-    return _Part(prior.weights, prior.intercepts, logits, _spread(logits, logits))
+def _no_prior(categories: int) -> tuple[Float64, Float64]:
+    return np.zeros(categories), np.stack([np.ones(categories), np.zeros(categories)])
 
 
-def _weigh_in(
-    mixed: _Part,
-    before: _Part,
-    knows: NDArray[np.bool_],
-    labels: _Labels,
-    recipe: TrainingRecipe,
-) -> tuple[_Part, tuple[float, ...]]:
-    """The mix with a share of the earlier model in each category that it knows.
+def _prior_share(part: _Part, said: Float64, labels: _Labels, recipe: TrainingRecipe) -> Float64:
+    """(C,): the prior's share of least log loss in each category that it knows.
 
     Categories with too few labels to tell alone are judged together. Where the labels are of one
-    kind, so that the mix says the same of everything, the earlier model speaks alone.
+    kind, so that the heads say the same of everything, the prior speaks alone.
     """
-    unseen = np.isfinite(mixed.unseen).any(axis=0)
-    constant = knows & ~unseen & ~mixed.weights.any(axis=0)
+    knows = ~np.isnan(said).any(axis=0)
+    unseen = np.isfinite(part.unseen).any(axis=0)
+    constant = knows & ~unseen & ~part.weights.any(axis=0)
     weighable = knows & unseen
     tried = np.array(recipe.prior_shares)
     losses = np.stack(
         [
-            labels.calibrated(mixed.with_share(before, share * weighable).unseen)[1]
+            labels.calibrated(_together(part, said, _scales(part, said, share * weighable)))[1]
             for share in tried
         ]
     )
     best = tried[losses.argmin(axis=0)]
-    together = weighable & ~labels.tell_alone(mixed.unseen)
+    together = weighable & ~labels.tell_alone(part.unseen)
     if together.any():
         best[together] = tried[losses[:, together].sum(axis=1).argmin()]
-    share = np.where(weighable, best, 0.0) + constant
-    return mixed.with_share(before, share), tuple(share.tolist())
+    share: Float64 = np.where(weighable, best, 0.0) + constant
+    return share
+
+
+def _scales(part: _Part, said: Float64, share: Float64) -> Float64:
+    """(2, C): by what the heads' and the prior's logits are multiplied. Standardised ones are
+    averaged; scaled back, the mean is again a log-odds."""
+    k = np.stack([1.0 - share, share]) / np.stack([part.spread, _spread(said, said)])
+    scales: Float64 = k / k.sum(axis=0)
+    return scales
+
+
+def _together(part: _Part, said: Float64, k: Float64) -> Float64:
+    unseen: Float64 = k[0] * part.unseen + np.where(k[1] > 0, k[1] * said, 0.0)
+    return unseen
 
 
 def _spread(unseen: Float64, otherwise: Float64) -> Float64:

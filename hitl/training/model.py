@@ -9,7 +9,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hitl.training import bundle as disk
 from hitl.training.bundle import Bundle
@@ -66,6 +65,8 @@ class TextModel:
     intercepts: NDArray[np.float32]  # (C,)
     calibration: Calibration
     embedding: Embedding
+    # What an earlier model adds to the scores, over n-grams of its own: weights (D', C).
+    prior: tuple[Vocabulary, NDArray[np.float32]] | None = None
 
     KIND = "text-linear"
 
@@ -74,16 +75,21 @@ class TextModel:
         """The model that a bundle of this kind holds."""
         t, about = bundle.tensors, bundle.about
         features = {**about["features"], "char_grams": tuple(about["features"]["char_grams"])}
-        vocabulary = Vocabulary(t["buckets"].astype(np.int64), t["idf"], FeatureRecipe(**features))
+        recipe = FeatureRecipe(**features)
+        prior = None
+        if "prior_weights" in t:
+            buckets = t["prior_buckets"].astype(np.int64)
+            prior = (Vocabulary(buckets, t["prior_idf"], recipe), t["prior_weights"])
         metrics = about["metrics"]
         by = tuple(CalibratedBy(metrics[c]["calibrated_by"]) for c in about["categories"])
         return cls(
             bundle,
-            vocabulary,
+            Vocabulary(t["buckets"].astype(np.int64), t["idf"], recipe),
             t["weights"],
             t["intercepts"],
             Calibration(t["slopes"], t["offsets"], by),
             Embedding(t["embedding_columns"], t["embedding_axes"]),
+            prior,
         )
 
     @property
@@ -103,7 +109,7 @@ class TextModel:
 
     def logits(self, items: Sequence[str]) -> Float64:
         """Scores (N, C) before calibration."""
-        parts = [self._scores(rows) for rows in self._features(items)]
+        parts = [self._scores(chunk) for chunk in _chunks(items)]
         return np.concatenate([np.zeros((0, len(self.categories))), *parts])
 
     def predict(self, items: Sequence[str]) -> Float64:
@@ -113,19 +119,25 @@ class TextModel:
     def embed(self, items: Sequence[str]) -> NDArray[np.float32]:
         """Rows (N, D) of length 1; zeros for a text without any known n-gram."""
         empty = np.zeros((0, self.embedding.axes.shape[1]), dtype=np.float32)
-        return np.concatenate([empty, *map(self.embedding.rows, self._features(items))])
+        rows = (self.embedding.rows(self.vocabulary.rows(chunk)) for chunk in _chunks(items))
+        return np.concatenate([empty, *rows])
 
     def save(self, folder: Path) -> Path:
         """Write the model as a bundle."""
         return self.bundle.save(folder)
 
-    def _features(self, items: Sequence[str]) -> Iterator[sparse.csr_matrix]:
-        for start in range(0, len(items), _TEXTS_AT_ONCE):
-            yield self.vocabulary.rows(items[start : start + _TEXTS_AT_ONCE])
+    def _scores(self, items: Sequence[str]) -> Float64:
+        scores = self.vocabulary.rows(items) @ self.weights + self.intercepts
+        if self.prior is not None:
+            vocabulary, weights = self.prior
+            scores = scores + vocabulary.rows(items) @ weights
+        found: Float64 = scores.astype(np.float64)
+        return found
 
-    def _scores(self, rows: sparse.csr_matrix) -> Float64:
-        scores: Float64 = (rows @ self.weights + self.intercepts).astype(np.float64)
-        return scores
+
+def _chunks(items: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(items), _TEXTS_AT_ONCE):
+        yield items[start : start + _TEXTS_AT_ONCE]
 
 
 def probabilities_for(model: Model, items: Sequence[str], categories: Sequence[str]) -> Float64:

@@ -1,9 +1,8 @@
 """What an earlier model decided on content that nobody labelled, learned as one more head.
 
 A few hundred labels cannot know what a production model learned from many thousands; its logged
-decisions do. They teach n-grams, the embedding, and a linear model of their own, which `fit` weighs
-against what the labels say, category by category, on labels that it never saw: an earlier model
-that is no good gets the weight 0.
+decisions do. They teach a linear model of their own, which `fit` weighs against what the labels
+say, category by category, on labels that it never saw: one that is no good gets the weight 0.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from hitl.training.errors import NothingToLearn
 from hitl.training.features import Vocabulary, learn_vocabulary
@@ -27,21 +25,22 @@ from hitl.training.solver import COLUMNS_AT_ONCE, Design, FloatArray, solve
 class Prior:
     """The earlier model as a linear one over its own vocabulary. C is the recipe's categories.
 
-    `knows` (C,) is False for a category that it never decided on, whose column is zeros.
-    `rows` (N, D) are the features of the content that it was learned from.
+    `knows` (C,) is False for a category that it never decided on, whose column is zeros. It was
+    learned from `items` items.
     """
 
     vocabulary: Vocabulary
-    rows: sparse.csr_matrix
+    items: int
     weights: FloatArray  # (D, C)
     intercepts: FloatArray  # (C,)
     knows: NDArray[np.bool_]
     sha256: str
 
-    def logits(self, rows: sparse.csr_matrix) -> NDArray[np.float64]:
-        """Shape (N, C), log-odds of what the earlier model would say."""
+    def logits(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Shape (N, C), log-odds of what the earlier model would say; NaN where it says nothing."""
+        rows = self.vocabulary.rows(texts)
         found: NDArray[np.float64] = (rows @ self.weights + self.intercepts).astype(np.float64)
-        return found
+        return np.where(self.knows, found, np.nan)
 
 
 def learn_prior(
@@ -82,7 +81,8 @@ def learn_prior(
             max_steps=recipe.max_steps,
         )
         weights[:, block], intercepts[block] = solution.weights, solution.intercepts
-    return Prior(vocabulary, rows, weights, intercepts, knows, _fingerprint(texts, probabilities))
+    sha256 = _fingerprint(texts, probabilities)
+    return Prior(vocabulary, len(texts), weights, intercepts, knows, sha256)
 
 
 def _fingerprint(texts: Sequence[str], probabilities: NDArray[np.float64]) -> str:

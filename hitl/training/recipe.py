@@ -48,10 +48,12 @@ class TrainingRecipe:
     `categories`: the order of C in every result. `plain_c` and `ratio_c`: inverse penalty of the
     two heads, as in `c * sum(loss) + |w|^2 / 2`. `ratio_shares`: the shares of the ratio head
     that are weighed against each other on unseen rows; `prior_*` the same of what an earlier model
-    decided, category by category. `folds`: of which as many are held out in
-    turn as give `unseen_rows` rows to calibrate on. `pooled_below`: fewer unseen positives or
-    negatives than this, and a category shares its calibration. `tolerance`: where the solver
-    stops, as a share of the first gradient; `fold_tolerance` the same for the held-out twins.
+    decided, category by category. Half at most: a model that says what the earlier one said finds
+    the same items doubtful, and selection learns less (docs/adr/0006).
+    `folds`: of which as many are held out in turn as give `unseen_rows` rows to calibrate on.
+    `pooled_below`: fewer unseen positives or negatives than this, and a category shares its
+    calibration. `tolerance`: where the solver stops, as a share of the first gradient;
+    `fold_tolerance` the same for the held-out twins.
     `embedding_*`: axes, and how many columns and rows they are learned from.
     """
 
@@ -62,7 +64,7 @@ class TrainingRecipe:
     ratio_shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     prior_c: float = 1.0
     prior_tolerance: float = 1e-2
-    prior_shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+    prior_shares: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
     folds: int = 5
     unseen_rows: int = 3_000
     pooled_below: int = 30

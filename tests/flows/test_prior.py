@@ -31,7 +31,7 @@ def test_it_is_learned_on_the_training_side_alone(engine: Engine) -> None:
 
     assert found is not None
     measuring = measuring_side([f"i{k}" for k in range(400)], engine)
-    assert 400 - len(measuring) == found.prior.rows.shape[0]
+    assert 400 - len(measuring) == found.prior.items
     assert [True, True] == found.prior.knows.tolist()
 
 
@@ -94,7 +94,7 @@ def test_a_part_of_the_items_is_the_same_part_each_time(engine: Engine) -> None:
     assert some is not None
     assert again is not None
     assert some.prior.sha256 == again.prior.sha256
-    assert 0 < some.prior.rows.shape[0] <= 50
+    assert 0 < some.prior.items <= 50
 
 
 def test_without_decisions_or_wish_there_is_none(engine: Engine) -> None:

@@ -348,7 +348,7 @@ def test_down_after_every_server_was_killed_is_quiet(running: Stack) -> None:
 
 
 def test_both_environments_hold_all_that_their_packages_ask_for(label_studio_venv: Path) -> None:
-    """The locks are installed without resolving, so what a marker asks of an older Python counts."""
+    """Label Studio's lock is installed without resolving: what a marker asks for must be in it."""
     for python in (sys.executable, label_studio_venv / "bin" / "python"):
         done = subprocess.run(
             [python, "-m", "pip", "check"], capture_output=True, text=True, check=False
