@@ -78,9 +78,8 @@ class _Part:
         )
 
     def with_share(self, other: _Part, share: float) -> _Part:
-        """`share` of another head over the same features, by the rule of `_scales`."""
-        k = np.array([[1.0 - share], [share]]) / np.stack([self.spread, other.spread])
-        k /= k.sum(axis=0)
+        """`share` of another head over the same features."""
+        k = _scales(share, self.spread, other.spread)
         unseen = k[0] * self.unseen + k[1] * other.unseen
         mine, theirs = k.astype(np.float32)
         return _Part(
@@ -89,6 +88,19 @@ class _Part:
             unseen,
             _spread(unseen, unseen),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the prior says of the rows. `spread` (C,): the standard deviation of its logits."""
+
+    logits: Float64
+    spread: Float64
+
+    def beside(self, part: _Part, share: Float64) -> tuple[Float64, Float64]:
+        """The scales of both, and their logits together, with `share` (C,) of the prior."""
+        k = _scales(share, part.spread, self.spread)
+        return k, k[0] * part.unseen + np.where(k[1] > 0, k[1] * self.logits, 0.0)
 
 
 def mix(
@@ -109,16 +121,16 @@ def mix(
             saw no label, so every row is unseen to it.
     """
     labels = _Labels(targets, weights, recipe.pooled_below)
+    before = None if said is None else _Said(said, _spread(said, said))
     plain, ratio = (_Part.of(head, rows) for head in heads)
     tried = []
     for ratio_share in recipe.ratio_shares:
         part = plain.with_share(ratio, ratio_share)
         share, k = _no_prior(targets.shape[1])
         unseen = part.unseen
-        if said is not None:
-            share = _prior_share(part, said, labels, recipe)
-            k = _scales(part, said, share)
-            unseen = _together(part, said, k)
+        if before is not None:
+            share = _prior_share(part, before, labels, recipe)
+            k, unseen = before.beside(part, share)
         calibration, losses = labels.calibrated(unseen)
         mine, theirs = k.astype(np.float32)
         mixed = Mixed(
@@ -138,22 +150,19 @@ def _no_prior(categories: int) -> tuple[Float64, Float64]:
     return np.zeros(categories), np.stack([np.ones(categories), np.zeros(categories)])
 
 
-def _prior_share(part: _Part, said: Float64, labels: _Labels, recipe: TrainingRecipe) -> Float64:
+def _prior_share(part: _Part, before: _Said, labels: _Labels, recipe: TrainingRecipe) -> Float64:
     """(C,): the prior's share of least log loss in each category that it knows.
 
     Categories with too few labels to tell alone are judged together. Where the labels are of one
     kind, so that the heads say the same of everything, the prior speaks alone.
     """
-    knows = ~np.isnan(said).any(axis=0)
+    knows = ~np.isnan(before.logits).any(axis=0)
     unseen = np.isfinite(part.unseen).any(axis=0)
     constant = knows & ~unseen & ~part.weights.any(axis=0)
     weighable = knows & unseen
     tried = np.array(recipe.prior_shares)
     losses = np.stack(
-        [
-            labels.calibrated(_together(part, said, _scales(part, said, share * weighable)))[1]
-            for share in tried
-        ]
+        [labels.calibrated(before.beside(part, share * weighable)[1])[1] for share in tried]
     )
     best = tried[losses.argmin(axis=0)]
     together = weighable & ~labels.tell_alone(part.unseen)
@@ -163,17 +172,12 @@ def _prior_share(part: _Part, said: Float64, labels: _Labels, recipe: TrainingRe
     return share
 
 
-def _scales(part: _Part, said: Float64, share: Float64) -> Float64:
-    """(2, C): by what the heads' and the prior's logits are multiplied. Standardised ones are
-    averaged; scaled back, the mean is again a log-odds."""
-    k = np.stack([1.0 - share, share]) / np.stack([part.spread, _spread(said, said)])
+def _scales(share: float | Float64, spread: Float64, other: Float64) -> Float64:
+    """(2, C): by what one's logits and the other's are multiplied for `share` of the other.
+    Standardised ones are averaged; scaled back, the mean is again a log-odds."""
+    k = np.stack([(1.0 - share) / spread, share / other])
     scales: Float64 = k / k.sum(axis=0)
     return scales
-
-
-def _together(part: _Part, said: Float64, k: Float64) -> Float64:
-    unseen: Float64 = k[0] * part.unseen + np.where(k[1] > 0, k[1] * said, 0.0)
-    return unseen
 
 
 def _spread(unseen: Float64, otherwise: Float64) -> Float64:
