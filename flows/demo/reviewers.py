@@ -8,7 +8,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from threading import Condition, Event, Lock
-from time import monotonic
 
 import numpy as np
 from pydantic import SecretStr
@@ -30,12 +29,7 @@ class ReviewReport:
     submitted: int
     skipped: int
     refused: int
-    seconds: float
     by_reviewer: dict[str, int]
-
-    @property
-    def labels_per_second(self) -> float:
-        return self.submitted / self.seconds if self.seconds > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -125,7 +119,6 @@ def review(
         finally:
             desk.leave()
 
-    started = monotonic()
     with ThreadPoolExecutor(max(1, len(crew.seats)), thread_name_prefix="reviewer") as pool:
         running = [pool.submit(work, one) for one in crew.seats]
         try:
@@ -134,7 +127,7 @@ def review(
             desk.halt()
     for one in running:
         one.result()
-    return desk.report(monotonic() - started)
+    return desk.report()
 
 
 def _watch(running: Sequence[Future[None]], desk: _Desk, stop: Event) -> None:
@@ -254,13 +247,12 @@ class _Desk:
             self.stop.set()
             self._changed.notify_all()
 
-    def report(self, seconds: float) -> ReviewReport:
+    def report(self) -> ReviewReport:
         """What was done so far."""
         return ReviewReport(
             submitted=self._submitted.total(),
             skipped=self._skipped,
             refused=self._refused,
-            seconds=seconds,
             by_reviewer=dict(sorted(self._submitted.items())),
         )
 
