@@ -16,11 +16,17 @@ from sampling.errors import (
     UnknownStrategy,
 )
 from sampling.plan import Plan, Selection, Share, allocate, choose
-from sampling.pool import Pool
-from sampling.probability import gumbel_top_k, keyed_uniforms, poisson_probabilities
+from sampling.pool import Labelled, Pool
+from sampling.probability import (
+    gumbel_top_k,
+    keyed_uniforms,
+    lure_weights,
+    neyman_allocation,
+    poisson_probabilities,
+)
 from sampling.replay import Curve, Replay, replay
-from sampling.scores import uncertain_order
-from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, Strategy
+from sampling.scores import Strategy, uncertain_order
+from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, strategy_named
 
 __all__ = [
     "DEFAULT_STRATEGY",
@@ -33,6 +39,7 @@ __all__ = [
     "BadProbabilities",
     "BadWorth",
     "Curve",
+    "Labelled",
     "Plan",
     "Pool",
     "Replay",
@@ -45,7 +52,10 @@ __all__ = [
     "choose",
     "gumbel_top_k",
     "keyed_uniforms",
+    "lure_weights",
+    "neyman_allocation",
     "poisson_probabilities",
     "replay",
+    "strategy_named",
     "uncertain_order",
 ]

@@ -54,6 +54,9 @@ class BadPlan(SamplingError):
 class UnknownStrategy(SamplingError):
     """A plan names a strategy that does not exist."""
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"strategy {name!r} does not exist; write one of: {', '.join(known)}")
+    def __init__(self, name: str, known: Iterable[str], wrappers: Iterable[str] = ()) -> None:
+        super().__init__(
+            f"strategy {name!r} does not exist; write one of: {', '.join(known)}"
+            + "".join(f"; {wrapper}: may stand before any of them" for wrapper in wrappers)
+        )
         self.name = name

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from sampling.errors import BadBudget, BadPlan, UnknownStrategy
+from sampling import products
+from sampling.errors import BadBudget, BadPlan
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool
-from sampling.strategies import DRAWS, STRATEGIES
+from sampling.strategies import ALONE, DRAWS, strategy_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +38,17 @@ class Plan:
     def __post_init__(self) -> None:
         names = [share.name for share in self.shares]
         for share in self.shares:
-            if share.strategy not in STRATEGIES:
-                raise UnknownStrategy(share.strategy, sorted(STRATEGIES))
+            strategy_named(share.strategy)
             if not 0.0 <= share.fraction <= 1.0:
                 raise BadPlan(f"share {share.name!r}: fraction {share.fraction} is not in [0, 1]")
             if names.count(share.name) > 1:
                 raise BadPlan(f"two shares are named {share.name!r}; give each its own name")
+        by_chance = [share for share in self.shares if share.strategy in DRAWS]
+        if len(by_chance) > 1 and any(one.strategy in ALONE for one in by_chance):
+            raise BadPlan(
+                f"{ALONE[0]} cannot share a plan with another draw by chance: what it passes over "
+                "depends on its own picks alone; keep one of them"
+            )
         total = sum(share.fraction for share in self.shares)
         if abs(total - 1.0) > 1e-6:
             raise BadPlan(f"the fractions of the shares add up to {total:g}; make it 1")
@@ -69,7 +75,9 @@ class Selection:
         return len(self.rows)
 
 
-def choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
+def choose(
+    plan: Plan, pool: Pool, *, limit: int, seed: int, threads: int | None = None
+) -> Selection:
     """Choose min(limit, N) distinct items of the pool by the shares of the plan.
 
     The same pool, plan, limit and seed give the same items, whatever the order of the rows.
@@ -77,29 +85,37 @@ def choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
     **What inclusion_probability says**: how likely the item was, before anything was drawn, to be
     among the picks of *this* selection that carry a probability. It stays true because
 
-    1. shares that draw by chance (`random`, `weighted_random`) go first, whatever their place in
-       the plan, and each draws from the whole pool. Were a deterministic share to go first, the
-       items it took could never be drawn, and the rest would stand for them wrongly;
+    1. shares that draw by chance (`DRAWS`) go first, whatever their place in the plan, and each
+       draws from the whole pool. Were a deterministic share to go first, the items it took could
+       never be drawn, and the rest would stand for them wrongly;
     2. they draw independently of each other, so an item's probability is
        1 - (1 - p1)(1 - p2)..., over all of them, also over those that did not draw it.
        For one `random` share it is exactly (its picks) / N;
     3. where two of them draw the same item, the later share chooses again among what is left,
        without a probability: those picks train only. So do all picks of deterministic shares,
-       which choose last, from what chance left.
+       which choose last, from what chance left, and keep their distance to what is chosen already
+       as to what is labelled.
 
-    Probabilities of `weighted_random` are conditional on the other items' draws (see
-    `gumbel_top_k`). If the pool was itself drawn from something larger, multiply.
+    Probabilities of `weighted_random` and `random_distinct` are conditional on the other items'
+    draws. If the pool was itself drawn from something larger, multiply.
 
     Args:
         limit: how many items; shares get their parts by largest remainder.
         seed: 0 or more. Each share draws from a stream of its own, named after it, so that adding
             a share leaves the draws of the others as they were.
+        threads: for matrix products; None leaves the process's own setting. The picks are the
+            same with any number.
 
     Raises:
         BadBudget: limit or seed is negative.
     """
     if limit < 0 or seed < 0:
         raise BadBudget(f"limit is {limit} and seed {seed}; neither may be negative")
+    with products.threads(threads):
+        return _choose(plan, pool, limit=limit, seed=seed)
+
+
+def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
     parts = allocate(min(limit, len(pool)), [share.fraction for share in plan.shares])
     rows: dict[str, IntArray] = {}
     probability: FloatArray = np.zeros(len(pool))  # that any of the draws takes the item
@@ -111,6 +127,7 @@ def choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
         drawn: IntArray = np.empty(0, dtype=np.intp)
         if share.strategy in DRAWS:
             drawn, inclusion = DRAWS[share.strategy](pool, limit=part, rng=rng)
+            inclusion = np.nan_to_num(inclusion)  # not known of what `ALONE` did not draw
             # 1 - (1 - p)(1 - q) in the form that leaves a single draw's number exactly as it is.
             probability = probability + inclusion - probability * inclusion
             # Also one that an earlier share took without a draw: it was drawn all the same.
@@ -124,7 +141,7 @@ def choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
     strategy_of = {share.name: share.strategy for share in plan.shares}
     return Selection(
         rows=chosen,
-        item_ids=tuple(pool.item_ids[row] for row in chosen),
+        item_ids=pool.ids.of(chosen),
         share=names,
         strategy=tuple(strategy_of[name] for name in names),
         rank=np.arange(len(chosen)),
@@ -162,10 +179,11 @@ def _choose_among_rest(
 ) -> IntArray:
     if limit <= 0:
         return np.empty(0, dtype=np.intp)
+    strategy = strategy_named(share.strategy)
     if not taken.any():
-        return STRATEGIES[share.strategy](pool, limit=limit, rng=rng)
+        return strategy(pool, limit=limit, rng=rng)
     left = np.flatnonzero(~taken)
-    return left[STRATEGIES[share.strategy](pool.take(left), limit=limit, rng=rng)]
+    return left[strategy(pool.after(np.flatnonzero(taken)).take(left), limit=limit, rng=rng)]
 
 
 def _in_step(shares: Sequence[tuple[Share, IntArray]]) -> tuple[IntArray, tuple[str, ...]]:

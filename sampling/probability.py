@@ -8,22 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 
 from sampling.errors import BadBudget, BadWorth
-from sampling.pool import FloatArray, IntArray, Pool
-from sampling.scores import uncertainty
-
-Draw: TypeAlias = Callable[..., tuple[IntArray, FloatArray]]
-"""(pool, *, limit, rng) -> rows (limit,), and the inclusion probability of *every* item (N,)."""
-
-WEIGHT_FLOOR = 0.2
-"""Part of `weighted_random`'s weight spread evenly, so that no label weighs more than five times
-what it would in a uniform draw, however sure the model is of the item."""
+from sampling.ids import KEY_BYTES, Ids, ItemIds
+from sampling.pool import FloatArray, IntArray, Tie, best_first
 
 
 def poisson_probabilities(worth: FloatArray, *, budget: float, floor: float) -> FloatArray:
@@ -106,65 +97,114 @@ def gumbel_draw(worth: FloatArray, *, limit: int, rng: Generator) -> tuple[IntAr
         raise BadWorth(
             row, "the worth is 0, so it could never be drawn; add a small floor to all worths"
         )
-    log_worth = np.log(sizes)
-    keys = log_worth + rng.gumbel(size=len(sizes))
-    order = np.argsort(-keys, kind="stable").astype(np.intp, copy=False)
-    rows = order[: min(limit, len(sizes))]
-    inclusion = np.zeros(len(sizes))
+    return race(sizes, 1.0 - rng.random(len(sizes)), limit=limit, tie=np.arange(len(sizes)))
+
+
+def race(
+    sizes: FloatArray, drawn: FloatArray, *, limit: int, tie: Tie
+) -> tuple[IntArray, FloatArray]:
+    """The `limit` rows that arrive first when each takes -log(drawn) / size.
+
+    The same as the largest log size + Gumbel noise, with one logarithm less. A row is in if it
+    arrives before the limit-th of all others, which has the chance 1 - exp(-size * that time).
+    """
+    arrival = -np.log(drawn) / sizes
+    rows = best_first(-arrival, limit=limit, tie=tie)
     if len(rows) == len(sizes):
-        inclusion[:] = 1.0
-    elif len(rows):
-        kappa = np.full(len(sizes), keys[rows[-1]])
-        kappa[rows] = keys[order[len(rows)]]
-        inclusion = -np.expm1(-np.exp(log_worth - kappa))
-    return rows, inclusion
+        return rows, np.ones(len(sizes))
+    if not len(rows):
+        return rows, np.zeros(len(sizes))
+    last = np.full(len(sizes), arrival[rows[-1]])
+    next_one = np.partition(arrival, len(rows))[len(rows)]
+    last[rows] = next_one
+    return rows, -np.expm1(-sizes * last)
 
 
-def keyed_uniforms(item_ids: Sequence[str], *, key: bytes, round_id: str) -> FloatArray:
-    """A number in [0, 1) for each item that anyone with the key can compute again.
+def keyed_uniforms(item_ids: Ids, *, key: bytes, round_id: str) -> FloatArray:
+    """A number in (0, 1) for each item that anyone with the key can compute again.
 
     An item is selected when its number is below its inclusion probability: independent draws that
     can be audited item by item, and do not depend on the pool around it.
 
-    Source: the first 53 bits of HMAC-SHA256(key, round_id, NUL, item_id), over 2**53. The NUL,
-    which neither id can hold, keeps ("r1", "2x") and ("r12", "x") apart.
+    Source: `ItemIds.uniforms` under the first 16 bytes of HMAC-SHA256(key, round_id).
     """
-    prefix = round_id.encode() + b"\0"
-    digests = (
-        hmac.digest(key, prefix + item_id.encode(), hashlib.sha256().name) for item_id in item_ids
-    )
-    bits = (int.from_bytes(digest[:8], "big") >> 11 for digest in digests)
-    return np.fromiter(bits, dtype=np.float64, count=len(item_ids)) * 2.0**-53
+    subkey = hmac.digest(key, round_id.encode(), hashlib.sha256().name)[:KEY_BYTES]
+    return ItemIds(item_ids).uniforms(subkey)
 
 
-def simple_random_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
-    """`limit` rows, every set of that size equally likely; each item's probability is limit / N."""
-    items = len(pool)
-    limit = min(limit, items)
-    rows = pool.by_id[rng.permutation(items)[:limit]]
-    return rows, np.full(items, limit / items if items else 0.0)
+def lure_weights(proposals: FloatArray, *, items: int) -> FloatArray:
+    """Weights that make the mean over sequential draws without replacement an unbiased one.
+
+    Args:
+        proposals: shape (M,): the chance with which each draw was made, among the items left at
+            that moment, in the order drawn; in (0, 1].
+        items: N, how many there were at the start; M or more.
+
+    Returns:
+        Shape (M,), each of mean 1; the mean over all items is estimated by mean(weight * value).
+
+    Raises:
+        BadWorth: names the first draw whose chance is not in (0, 1].
+        BadBudget: there were more draws than items.
+
+    Source: Farquhar, Gal and Rainforth (2021), "On Statistical Bias in Active Learning", LURE.
+    """
+    chances = _checked(proposals)
+    wrong = np.flatnonzero((chances <= 0.0) | (chances > 1.0))
+    if len(wrong):
+        raise BadWorth(int(wrong[0]), f"the chance is {chances[wrong[0]]}; it lies in (0, 1]")
+    draws = len(chances)
+    if draws > items:
+        raise BadBudget(f"{draws} draws without replacement from {items} items; give them all")
+    draw = np.arange(1, draws + 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(draw < items, (items - draws) / (items - draw), 0.0)
+    weights: FloatArray = 1.0 + share * (1.0 / ((items - draw + 1) * chances) - 1.0)
+    return weights
 
 
-def weighted_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
-    """`gumbel_top_k` by uncertainty, a fifth of the weight spread evenly over all items."""
-    worth = uncertainty(pool)[pool.by_id].astype(np.float64)
-    mean = worth.mean() if len(worth) else 0.0
-    relative = worth / mean if mean > 0.0 else np.ones(len(worth))
-    weights = (1.0 - WEIGHT_FLOOR) * relative + WEIGHT_FLOOR
-    places, by_place = gumbel_draw(weights, limit=limit, rng=rng)
-    inclusion = np.empty(len(pool))
-    inclusion[pool.by_id] = by_place
-    return pool.by_id[places], inclusion
+def neyman_allocation(sizes: FloatArray, deviations: FloatArray, *, limit: float) -> FloatArray:
+    """How many of `limit` picks each slice should have: n_h in proportion to N_h * S_h.
+
+    Args:
+        sizes: shape (H,), items in each slice.
+        deviations: shape (H,), 0 or more: how far apart its values are; of a yes/no question with
+            rate p it is sqrt(p (1 - p)). If all are 0, slices share by size.
+
+    Returns:
+        Shape (H,), not rounded, adding to `limit`; a slice may get more than it has.
+
+    Source: Neyman (1934): of all allocations it makes the variance of the stratified total least.
+    """
+    size, apart = _checked(sizes), _checked(deviations)
+    share = size * apart if (size * apart).any() else size
+    total = share.sum()
+    picks: FloatArray = limit * share / total if total > 0.0 else share
+    return picks
 
 
-def random(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """Every item equally likely: what audits and measures."""
-    return simple_random_draw(pool, limit=limit, rng=rng)[0]
+def whole_allocation(wanted: FloatArray, sizes: IntArray, *, limit: int, least: int) -> IntArray:
+    """`wanted` in whole picks that each slice has, `least` at least where there are so many.
 
+    Args:
+        wanted: shape (H,), as `neyman_allocation` gives it.
 
-def weighted_random(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """More uncertain items more often, none never: trains almost as well, and still measures."""
-    return weighted_draw(pool, limit=limit, rng=rng)[0]
+    Returns:
+        Shape (H,), adding to min(limit, sum of sizes). Where `least` for all is more than there
+        is, slices share evenly.
+    """
+    sizes = np.asarray(sizes, dtype=np.intp)
+    limit = min(limit, int(sizes.sum()))
+    picks = np.zeros(len(sizes), dtype=np.intp)
+    floor = np.minimum(sizes, least)
+    if floor.sum() <= limit:
+        picks[:] = floor
+    # One pick at a time to whom most is owing for what it has; a slice of none left is passed by.
+    owing = np.maximum(np.asarray(wanted, dtype=np.float64), 1e-12)
+    for _ in range(limit - int(picks.sum())):
+        need = np.where(picks < sizes, owing / (picks + 0.5), -1.0)
+        picks[int(need.argmax())] += 1
+    return picks
 
 
 def _checked(worth: FloatArray) -> FloatArray:

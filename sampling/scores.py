@@ -5,15 +5,34 @@ taken per category on (p, 1 - p). For one yes/no question least confidence, marg
 items in the same order, so only *how categories are put together* matters: the hardest one
 (`least_confidence`, `margin`, `entropy`), their mean (`mean_margin`, `mean_entropy`), or turn by
 turn (`uncertain`). Turn by turn is the default of the two-stage strategies: a rare category whose
-probabilities never come near one half would otherwise never be asked about.
+probabilities never come near one half would otherwise never be asked about. For a single category
+alone, `of_category`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
 import numpy as np
 from numpy.random import Generator
 
-from sampling.pool import FloatArray, IntArray, Pool, best_first
+from sampling.ids import ItemIds
+from sampling.pool import FloatArray, IntArray, Pool, Tie, best_first, places_of
+
+_ROWS_PER_BLOCK = 16_384
+
+
+class Strategy(Protocol):
+    """(pool, *, limit, rng) -> rows, best first.
+
+    Returns min(limit, N) distinct rows of the pool, leaves the pool as it was, gives the same
+    items for the same seed whatever the order of the rows, and breaks ties by item id (or, where
+    it says so, at random by `rng`). tests/sampling/test_strategy_promises.py holds every entry
+    of STRATEGIES to that.
+    """
+
+    def __call__(self, pool: Pool, *, limit: int, rng: Generator) -> IntArray: ...
 
 
 def least_confidence_worth(probabilities: FloatArray) -> FloatArray:
@@ -37,9 +56,9 @@ def margin_worth(probabilities: FloatArray) -> FloatArray:
 
     Source: Scheffer, Decomain and Wrobel (2001); we return 1 - margin.
     """
-    top_two = np.partition(probabilities, -2, axis=1)[:, -2:]
-    worth: FloatArray = 1.0 - (top_two[:, 1] - top_two[:, 0])
-    return worth
+    from sampling import kernels
+
+    return kernels.margin(probabilities)
 
 
 def entropy_worth(probabilities: FloatArray) -> FloatArray:
@@ -50,9 +69,14 @@ def entropy_worth(probabilities: FloatArray) -> FloatArray:
 
     Source: Shannon (1948); divided by log C.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        terms = np.where(probabilities > 0.0, probabilities * np.log(probabilities), 0.0)
-    worth: FloatArray = -terms.sum(axis=1) / np.log(probabilities.shape[1])
+    # p log p is 0 at 0, which the smallest number stands for.
+    least = np.finfo(probabilities.dtype).tiny
+
+    def of_block(p: FloatArray) -> FloatArray:
+        terms: FloatArray = np.einsum("ij,ij->i", p, np.log(np.maximum(p, least)))
+        return terms
+
+    worth: FloatArray = _blockwise(of_block, probabilities) / -np.log(probabilities.shape[1])
     return worth
 
 
@@ -74,85 +98,132 @@ def binary_entropy(probabilities: FloatArray) -> FloatArray:
 
 def uncertainty(pool: Pool) -> FloatArray:
     """Shape (N,), in [0, 1]: margin for exclusive categories, else that of the hardest category."""
+    from sampling import kernels  # loading numba takes half a second; most commands need none
+
     if pool.exclusive:
-        return margin_worth(pool.probabilities)
-    hardest: FloatArray = binary_uncertainty(pool.probabilities).max(axis=1)
-    return hardest
+        return kernels.margin(pool.probabilities)
+    return kernels.hardest_margin(pool.probabilities)
 
 
-def uncertain_order(pool: Pool, *, limit: int, tie: IntArray) -> IntArray:
+def uncertain_order(pool: Pool, *, limit: int, tie: Tie, per_second: bool = False) -> IntArray:
     """The `limit` rows a reviewer should see for uncertainty alone, best first.
 
     Exclusive categories: by margin. Independent ones: turn by turn, each category's most
-    uncertain, then each one's second, and so on. A category speaks only for items above its own
-    lowest uncertainty, so one that says the same of everything (a cold start, a category the model
-    never learned) takes no turns. Items that no category speaks for come last. Within a turn the
-    more uncertain item goes first, then `tie`.
+    uncertain, then each one's second, and so on (`by_turns`).
+
+    Args:
+        per_second: by worth over `Pool.seconds`, where the pool has them.
+    """
+    share = cost_share(pool) if per_second else 1.0
+    if pool.exclusive:
+        return best_first(uncertainty(pool) * share, limit=limit, tie=tie)
+    worths = (worth * share for worth in closeness(pool.probabilities, at=0.5))
+    return by_turns(pool, worths, limit=limit, tie=tie)
+
+
+def cost_share(pool: Pool) -> FloatArray:
+    """Shape (N,), in (0, 1]: the fewest seconds any item takes over those that each one takes."""
+    if pool.seconds is None or not len(pool):
+        return np.ones(len(pool))
+    share: FloatArray = pool.seconds.min() / pool.seconds
+    return share
+
+
+def by_turns(pool: Pool, worths: Iterable[FloatArray], *, limit: int, tie: Tie) -> IntArray:
+    """Categories take turns: each one's best row, then each one's second, and so on.
+
+    Args:
+        worths: for each category the worth of every row, shape (N,).
+
+    A category speaks only for rows above its own lowest worth, so one that says the same of
+    everything (a cold start, a category the model never learned) takes no turns. Rows that no
+    category speaks for come last. Within a turn the row of the higher best worth goes first, then
+    `tie`.
     """
     limit = min(limit, len(pool))
-    if pool.exclusive or limit <= 0:
-        return best_first(uncertainty(pool), limit=limit, tie=tie)
-    per_category = binary_uncertainty(pool.probabilities)
-    turn = np.full(len(pool), len(pool), dtype=np.intp)
-    for column in per_category.T:
-        best = best_first(column, limit=limit, tie=tie)
-        best = best[column[best] > column.min()]
-        turn[best] = np.minimum(turn[best], np.arange(len(best)))
-    # `limit` of each category suffice: the first `limit` of the merged order are among them,
-    # and what is left over has one turn for all, ordered by the last two keys.
-    spoken_for = np.flatnonzero(turn < len(pool))
-    hardest = per_category.max(axis=1)
-    order: IntArray = spoken_for[
-        np.lexsort((tie[spoken_for], -hardest[spoken_for], turn[spoken_for]))
-    ]
+    if limit <= 0:
+        return np.empty(0, dtype=np.intp)
+    spoken: list[IntArray] = []
+    turns: list[IntArray] = []
+    highest = np.zeros(len(pool), dtype=pool.probabilities.dtype)
+    for worth in worths:
+        np.maximum(highest, worth, out=highest)
+        best = best_first(worth, limit=limit, tie=tie)
+        best = best[worth[best] > worth.min()]
+        spoken.append(best)
+        turns.append(np.arange(len(best)))
+    # `limit` of each category suffice: the first `limit` of the merged order are among them.
+    rows, turn = _earliest_turn(np.concatenate(spoken), np.concatenate(turns))
+    order: IntArray = rows[np.lexsort((places_of(tie, rows), -highest[rows], turn))]
     if len(order) >= limit:
         return order[:limit]
-    rest = np.flatnonzero(turn == len(pool))
-    more = best_first(hardest[rest], limit=limit - len(order), tie=tie[rest])
+    is_left = np.ones(len(pool), dtype=np.bool_)
+    is_left[order] = False
+    rest = np.flatnonzero(is_left)
+    among = tie.take(rest) if isinstance(tie, ItemIds) else tie[rest]
+    more = best_first(highest[rest], limit=limit - len(order), tie=among)
     return np.concatenate([order, rest[more]])
+
+
+def closeness(probabilities: FloatArray, *, at: float | FloatArray) -> Iterator[FloatArray]:
+    """For each category, 1 where the probability is `at`, falling evenly to 0 at the far end."""
+    for column, bar in zip(
+        probabilities.T, np.broadcast_to(at, probabilities.shape[1]), strict=True
+    ):
+        worth: FloatArray = 1.0 - np.abs(column - column.dtype.type(bar)) / column.dtype.type(
+            max(bar, 1.0 - bar)
+        )
+        yield worth
 
 
 def least_confidence(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     """Least confident first; for independent categories by the hardest one."""
     if pool.exclusive:
         worth = least_confidence_worth(pool.probabilities)
-        return best_first(worth, limit=limit, tie=pool.id_ranks())
+        return best_first(worth, limit=limit, tie=pool.ids)
     return margin(pool, limit=limit, rng=rng)
 
 
 def margin(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     """Smallest margin first; for independent categories by the hardest one."""
-    return best_first(uncertainty(pool), limit=limit, tie=pool.id_ranks())
+    return best_first(uncertainty(pool), limit=limit, tie=pool.ids)
 
 
 def entropy(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """Highest entropy first; for independent categories by the hardest one."""
-    if pool.exclusive:
-        worth = entropy_worth(pool.probabilities)
-    else:
-        worth = binary_entropy(pool.probabilities).max(axis=1)
-    return best_first(worth, limit=limit, tie=pool.id_ranks())
+    """Highest entropy first; for independent categories by the hardest one, which is `margin`."""
+    if not pool.exclusive:
+        return margin(pool, limit=limit, rng=rng)
+    return best_first(entropy_worth(pool.probabilities), limit=limit, tie=pool.ids)
 
 
 def mean_margin(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     """Most uncertain on average over categories first; for exclusive ones the same as `margin`."""
     if pool.exclusive:
         return margin(pool, limit=limit, rng=rng)
-    worth = binary_uncertainty(pool.probabilities).mean(axis=1)
-    return best_first(worth, limit=limit, tie=pool.id_ranks())
+    worth = _blockwise(lambda p: binary_uncertainty(p).mean(axis=1), pool.probabilities)
+    return best_first(worth, limit=limit, tie=pool.ids)
 
 
 def mean_entropy(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     """Highest mean entropy over categories first; for exclusive ones the same as `entropy`."""
     if pool.exclusive:
         return entropy(pool, limit=limit, rng=rng)
-    worth = binary_entropy(pool.probabilities).mean(axis=1)
-    return best_first(worth, limit=limit, tie=pool.id_ranks())
+    worth = _blockwise(lambda p: binary_entropy(p).mean(axis=1), pool.probabilities)
+    return best_first(worth, limit=limit, tie=pool.ids)
 
 
 def uncertain(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """`uncertain_order` with ties broken by id."""
-    return uncertain_order(pool, limit=limit, tie=pool.id_ranks())
+    """`uncertain_order` with ties broken by id: margin, categories taking turns."""
+    return uncertain_order(pool, limit=limit, tie=pool.ids)
+
+
+def near_threshold(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
+    """Closest to where the policy acts first (`Pool.thresholds`), categories taking turns.
+
+    The items whose fate a slightly better model would change, wherever its thresholds lie.
+    """
+    worths = closeness(pool.probabilities, at=pool.thresholds)
+    return by_turns(pool, worths, limit=limit, tie=pool.ids)
 
 
 def top_positive(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
@@ -160,4 +231,44 @@ def top_positive(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
 
     For exclusive categories, where some column always leads, this is the surest item first.
     """
-    return best_first(pool.probabilities.max(axis=1), limit=limit, tie=pool.id_ranks())
+    return best_first(pool.probabilities.max(axis=1), limit=limit, tie=pool.ids)
+
+
+def top_positive_by_turns(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
+    """Each category's likeliest in turn: a rare one is not drowned by a frequent one."""
+    return by_turns(pool, iter(pool.probabilities.T), limit=limit, tie=pool.ids)
+
+
+def uncertain_per_second(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
+    """`uncertain` by worth per second of a reviewer's time (`Pool.seconds`).
+
+    Long items must be worth their length. Without seconds it is `uncertain`.
+    """
+    return uncertain_order(pool, limit=limit, tie=pool.ids, per_second=True)
+
+
+def of_category(strategy: Strategy, column: int) -> Strategy:
+    """`strategy` as if that one category were all there is."""
+
+    def chosen(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
+        return strategy(pool.only(column), limit=limit, rng=rng)
+
+    return chosen
+
+
+def _earliest_turn(rows: IntArray, turns: IntArray) -> tuple[IntArray, IntArray]:
+    """Each row once, with the lowest of its turns."""
+    order = np.lexsort((turns, rows))
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = rows[order][1:] != rows[order][:-1]
+    return rows[order][first], turns[order][first]
+
+
+def _blockwise(worth: Callable[[FloatArray], FloatArray], probabilities: FloatArray) -> FloatArray:
+    """`worth` of all rows by blocks, so that what it makes on the way stays in the cache."""
+    found = np.empty(len(probabilities), dtype=probabilities.dtype)
+    for start in range(0, len(found), _ROWS_PER_BLOCK):
+        part = slice(start, start + _ROWS_PER_BLOCK)
+        # Rows side by side in memory: a sum must not round by how a caller laid them out.
+        found[part] = worth(np.ascontiguousarray(probabilities[part]))
+    return found

@@ -2,48 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Callable
 
-from numpy.random import Generator
+from sampling import (
+    badge,
+    cold_start,
+    disagreement,
+    diversity,
+    draws,
+    k_center,
+    modal_bridge,
+    neighbours,
+    scores,
+)
+from sampling.distinct import distinct
+from sampling.draws import Draw
+from sampling.errors import UnknownStrategy
+from sampling.scores import Strategy
 
-from sampling import diversity, modal_bridge, probability, scores
-from sampling.pool import IntArray, Pool
-from sampling.probability import Draw
+WRAPPERS: dict[str, Callable[[Strategy], Strategy]] = {"distinct": distinct}
+"""What a plan may put before a strategy's name and a colon: `distinct:margin`."""
 
 
-class Strategy(Protocol):
-    """(pool, *, limit, rng) -> rows, best first.
+def strategy_named(name: str) -> Strategy:
+    """The strategy of that name, inside the wrappers written before it.
 
-    Returns min(limit, N) distinct rows of the pool, leaves the pool as it was, gives the same
-    items for the same seed whatever the order of the rows, and breaks ties by item id (or, where
-    it says so, at random by `rng`). tests/sampling/test_strategy_promises.py holds every entry
-    of STRATEGIES to that.
+    Raises:
+        UnknownStrategy: there is none, or no such wrapper.
     """
-
-    def __call__(self, pool: Pool, *, limit: int, rng: Generator) -> IntArray: ...
+    *outside, inside = name.split(":")
+    if inside not in STRATEGIES or any(one not in WRAPPERS for one in outside):
+        raise UnknownStrategy(name, sorted(STRATEGIES), sorted(WRAPPERS))
+    found = STRATEGIES[inside]
+    for one in reversed(outside):
+        found = WRAPPERS[one](found)
+    return found
 
 
 DEFAULT_STRATEGY = "uncertain_diverse"
 
 DRAWS: dict[str, Draw] = {
-    "random": probability.simple_random_draw,
-    "weighted_random": probability.weighted_draw,
+    "random": draws.simple_random_draw,
+    "random_distinct": draws.distinct_draw,
+    "weighted_random": draws.weighted_draw,
+    "stratified_random": draws.stratified_draw,
+    "neyman_random": draws.neyman_draw,
 }
-"""Strategies that choose by chance and can say by how much."""
+"""Strategies that choose by chance and can say by how much. Picks of all others train only."""
+
+ALONE = ("random_distinct",)
+"""Draws that know the probability of their own picks only, so no other draw can stand beside."""
 
 STRATEGIES: dict[str, Strategy] = {
-    "random": probability.random,
-    "weighted_random": probability.weighted_random,
+    **{name: draws.as_strategy(draw) for name, draw in DRAWS.items()},
     "least_confidence": scores.least_confidence,
     "margin": scores.margin,
     "entropy": scores.entropy,
     "mean_margin": scores.mean_margin,
     "mean_entropy": scores.mean_entropy,
     "uncertain": scores.uncertain,
+    "uncertain_per_second": scores.uncertain_per_second,
+    "near_threshold": scores.near_threshold,
     "top_positive": scores.top_positive,
+    "top_positive_by_turns": scores.top_positive_by_turns,
+    "near_positives": neighbours.near_positives,
+    "bald": disagreement.bald,
+    "vote_entropy": disagreement.vote_entropy,
+    "modality_disagreement": disagreement.modality_disagreement,
+    "model_disagreement": disagreement.model_disagreement,
     "uncertain_diverse": diversity.uncertain_diverse,
+    "uncertain_diverse_per_second": diversity.uncertain_diverse_per_second,
     "uncertain_k_center": diversity.uncertain_k_center,
-    "k_center": diversity.k_center,
+    "k_center": k_center.k_center,
+    "badge": badge.badge,
+    "k_means": cold_start.whole_k_means,
+    "typical": cold_start.typical,
     "modal_uncertainty": modal_bridge.uncertainty,
     "modal_margin": modal_bridge.margin,
     "modal_entropy": modal_bridge.entropy,

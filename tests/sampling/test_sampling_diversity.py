@@ -5,8 +5,9 @@ import pytest
 from numpy.typing import NDArray
 
 from sampling import STRATEGIES, Pool, diversity
-from sampling.diversity import k_center_order, keep_distinct
+from sampling.distinct import keep_distinct
 from sampling.pool import unit
+from sampling.spread import on_grid
 
 
 def unit_rows(items: int, dimensions: int = 8, *, seed: int = 0) -> NDArray[np.float32]:
@@ -14,48 +15,13 @@ def unit_rows(items: int, dimensions: int = 8, *, seed: int = 0) -> NDArray[np.f
     return unit(rows)
 
 
-def plain_k_center(rows: NDArray[np.float32], *, limit: int, first: int) -> list[int]:
-    wide = rows.astype(np.float64)
-    picks = [first]
-    distance = ((wide - wide[first]) ** 2).sum(axis=1)
-    while len(picks) < limit:
-        distance[picks] = -1.0
-        picks.append(int(distance.argmax()))
-        distance = np.minimum(distance, ((wide - wide[picks[-1]]) ** 2).sum(axis=1))
-    return picks
-
-
 def chosen(name: str, pool: Pool, *, limit: int, seed: int = 0) -> NDArray[np.intp]:
     return STRATEGIES[name](pool, limit=limit, rng=np.random.default_rng(seed))
 
 
-@pytest.mark.parametrize("kept_current", [1, 8, 2048])
-@pytest.mark.parametrize("limit", [1, 2, 50, 300])
-def test_blocked_k_center_picks_what_plain_greedy_picks(
-    limit: int, kept_current: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(diversity, "_CANDIDATES_KEPT_CURRENT", kept_current)
-    monkeypatch.setattr(diversity, "_ROWS_PER_BLOCK", 64)
-    rows = unit_rows(300)
-
-    blocked = k_center_order(rows, limit=limit, first=17)
-
-    assert plain_k_center(rows, limit=limit, first=17) == blocked.tolist()
-
-
-def test_k_center_serves_duplicates_and_zeros_last() -> None:
-    distinct = unit_rows(5)
-    rows = np.concatenate([distinct, distinct, np.zeros((2, 8), dtype=np.float32)])
-
-    order = k_center_order(rows, limit=12, first=0).tolist()
-
-    assert list(range(12)) == sorted(order)
-    assert {0, 1, 2, 3, 4} | {10} == {place if place > 9 else place % 5 for place in order[:6]}
-
-
 def test_near_duplicates_are_walked_past() -> None:
-    base = unit_rows(6, 32)
-    near = unit(base + 0.01 * unit_rows(6, 32, seed=9))
+    base = on_grid(unit_rows(6, 32))
+    near = on_grid(base + 20.0 * unit_rows(6, 32, seed=9))
     rows = np.concatenate([base, near])
 
     assert list(range(6)) == keep_distinct([rows], limit=12).tolist()
@@ -66,17 +32,18 @@ def test_near_duplicates_are_walked_past() -> None:
 def test_what_is_near_only_a_dropped_one_is_kept() -> None:
     # Ten degrees apart is near (cosine .985), twenty is not (.940).
     angles = np.radians([0.0, 10.0, 20.0])
-    rows = np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32)
+    rows = on_grid(np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32))
 
     assert [0, 2] == keep_distinct([rows], limit=3).tolist()
 
 
 def test_near_duplicates_agree_with_a_plain_walk() -> None:
     rng = np.random.default_rng(2)
-    rows = unit(unit_rows(40, 4)[rng.integers(0, 40, 200)] + 0.1 * unit_rows(200, 4, seed=3))
+    mixed = unit_rows(40, 4)[rng.integers(0, 40, 200)] + 0.1 * unit_rows(200, 4, seed=3)
+    rows = on_grid(mixed)
     kept: list[int] = []
     for place in range(200):
-        if all(rows[place] @ rows[other] <= 0.98 for other in kept):
+        if all(rows[place] @ rows[other] <= 0.98 * 2000**2 for other in kept):
             kept.append(place)
 
     for size in (7, 64, 200):
@@ -158,15 +125,3 @@ def test_large_batches_go_in_parts_and_still_fill(monkeypatch: pytest.MonkeyPatc
     rows = chosen("uncertain_diverse", pool, limit=30)
 
     assert 30 == len(set(rows.tolist()))
-
-
-def test_k_center_covers_better_than_chance() -> None:
-    rows = unit_rows(500, 3)
-    pool = Pool([f"i{row:03d}" for row in range(500)], np.full((500, 1), 0.5), rows)
-
-    def radius(picked: NDArray[np.intp]) -> float:
-        return float((2 - 2 * (rows @ rows[picked].T).max(axis=1)).max())
-
-    assert radius(chosen("k_center", pool, limit=20)) < 0.6 * radius(
-        chosen("random", pool, limit=20)
-    )

@@ -1,0 +1,186 @@
+"""Draws from a pool by chance, each with the chance of what it drew: the picks that can measure.
+
+All of them go by one keyed number an item (`ItemIds.uniforms`): who has the key can draw again.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.random import Generator
+
+from sampling.distinct import nearness
+from sampling.ids import KEY_BYTES
+from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
+from sampling.probability import neyman_allocation, race, whole_allocation
+from sampling.scores import Strategy, uncertainty
+
+WEIGHT_FLOOR = 0.2
+"""Part of `weighted_random`'s weight spread evenly, so that no label weighs more than five times
+what it would in a uniform draw, however sure the model is of the item."""
+
+LEAST_IN_SLICE = 50
+"""Picks of each slice in `neyman_random`, where the batch is large enough: an estimate of its own
+needs some, whatever the model thinks of it."""
+
+
+class Draw(Protocol):
+    """(pool, *, limit, rng) -> rows (at most `limit`), and the inclusion probability of every
+    item, shape (N,). NaN: not known of an item that was not drawn."""
+
+    def __call__(
+        self, pool: Pool, *, limit: int, rng: Generator
+    ) -> tuple[IntArray, FloatArray]: ...
+
+
+def simple_random_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
+    """`limit` rows, every set of that size equally likely; each item's probability is limit / N.
+
+    They are the rows of the lowest keyed numbers, lowest first.
+    """
+    items = len(pool)
+    limit = min(limit, items)
+    rows = best_first(-_numbers(pool, rng), limit=limit, tie=pool.ids)
+    return rows, np.full(items, limit / items if items else 0.0)
+
+
+def weighted_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
+    """`gumbel_top_k` by uncertainty, a fifth of the weight spread evenly over all items.
+
+    Source: power acquisition of Kirsch et al. (2021), "Stochastic Batch Acquisition", with a
+    power of 1 and a floor.
+    """
+    worth = uncertainty(pool).astype(np.float64)
+    mean = worth.mean() if len(worth) else 0.0
+    relative = worth / mean if mean > 0.0 else np.ones(len(worth))
+    weights = (1.0 - WEIGHT_FLOOR) * relative + WEIGHT_FLOOR
+    return race(weights, _numbers(pool, rng), limit=limit, tie=pool.ids)
+
+
+def stratified_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
+    """A simple random draw from each slice, as many from each as from the others where it has
+    them: what compares slices. An item's probability is its slice's picks over its size."""
+    sizes = np.bincount(pool.slices)
+    return _by_slice(pool, np.ones(len(sizes)), limit=limit, least=0, rng=rng)
+
+
+def neyman_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
+    """A simple random draw from each slice, most from where the answer is least certain: what
+    measures the whole with the fewest labels.
+
+    By Neyman's allocation with the model's own rates, sqrt(p (1 - p)) of each category's mean
+    probability in the slice, summed; 50 of each slice at least where the batch has room. A wrong
+    model costs width, never truth.
+    """
+    sizes = np.bincount(pool.slices)
+    rates = (
+        np.stack(
+            [np.bincount(pool.slices, weights=column) for column in pool.probabilities.T], axis=1
+        )
+        / np.maximum(sizes, 1)[:, None]
+    )
+    deviations = np.sqrt(np.maximum(rates * (1.0 - rates), 0.0)).sum(axis=1)
+    wanted = neyman_allocation(sizes.astype(np.float64), deviations, limit=limit)
+    return _by_slice(pool, wanted, limit=limit, least=LEAST_IN_SLICE, rng=rng)
+
+
+def distinct_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
+    """A simple random draw that passes over near-duplicates and group mates of what it has.
+
+    Rows are walked in the order of their keyed numbers, lowest first. What was passed over is not
+    lost to an estimate: each pick's probability says what else it might have stood aside for.
+
+    Returns:
+        At most `limit` rows (fewer where no more differ), and probabilities that are NaN but for
+        those: the highest number with which each would have been drawn all the same, given the
+        numbers of all others. Sums over the picks of value over probability are unbiased, for
+        every item: the numbers of an item's look-alikes decide its turn, never its being left out.
+
+    Source: conditional inclusion probabilities as in priority sampling (Duffield, Lund and Thorup,
+    2007). A pick's turn would have passed at the number of the first look-alike that was passed
+    over for it alone, or else at that of the first row after the last pick.
+    """
+    limit = min(limit, len(pool))
+    inclusion = np.full(len(pool), np.nan)
+    if limit <= 0:
+        return np.empty(0, dtype=np.intp), inclusion
+    numbers = _numbers(pool, rng)
+    depth = 2 * limit + 64
+    while True:
+        order = best_first(-numbers, limit=depth, tie=pool.ids)
+        near = nearness(pool, order)
+        # One more than wanted: its number is when the turn of all others would have passed.
+        taken = _walk(near, limit=limit + 1)
+        if len(taken) > limit or len(order) == len(pool):
+            break
+        depth *= 4
+    end = numbers[order[taken[limit]]] if len(taken) > limit else 1.0
+    picks = taken[:limit]
+    for pick in picks:
+        others = picks[picks != pick]
+        # Look-alikes that came after it, and that no other pick before them stood in the way of.
+        aside = np.flatnonzero(near[pick] & (np.arange(len(order)) > pick))
+        free = [one for one in aside if not near[one, others[others < one]].any()]
+        turn = numbers[order[free[0]]] if free else 1.0
+        inclusion[order[pick]] = min(end, turn)
+    return order[picks], inclusion
+
+
+def as_strategy(draw: Draw) -> Strategy:
+    """The rows of a draw; where it has too few, the rest by chance, without a probability."""
+
+    def chosen(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
+        rows, _inclusion = draw(pool, limit=limit, rng=rng)
+        missing = min(limit, len(pool)) - len(rows)
+        if missing <= 0:
+            return rows
+        left = np.ones(len(pool), dtype=np.bool_)
+        left[rows] = False
+        rest = np.flatnonzero(left)
+        more, _inclusion = simple_random_draw(pool.take(rest), limit=missing, rng=rng)
+        return np.concatenate([rows, rest[more]])
+
+    return chosen
+
+
+def _numbers(pool: Pool, rng: Generator) -> FloatArray:
+    return pool.ids.uniforms(rng.bytes(KEY_BYTES))
+
+
+def _by_slice(
+    pool: Pool, wanted: FloatArray, *, limit: int, least: int, rng: Generator
+) -> tuple[IntArray, FloatArray]:
+    sizes = np.bincount(pool.slices, minlength=len(wanted))
+    picks = whole_allocation(wanted, sizes, limit=limit, least=least)
+    numbers = _numbers(pool, rng)
+    drawn: list[IntArray] = [np.empty(0, dtype=np.intp)]
+    for one, count in enumerate(picks):
+        rows = np.flatnonzero(pool.slices == one)
+        part = pool.ids.take(rows)
+        drawn.append(rows[best_first(-numbers[rows], limit=int(count), tie=part)])
+    rows = np.concatenate(drawn)
+    # Slices in step, so that whoever stops half way has half of each.
+    order = np.lexsort((numbers[rows], _progress(pool.slices[rows], picks)))
+    return rows[order], (picks / np.maximum(sizes, 1))[pool.slices]
+
+
+def _progress(slices: IntArray, picks: IntArray) -> FloatArray:
+    """How far through its slice each row is, rows of a slice being side by side in order."""
+    starts = np.concatenate([[0], np.cumsum(picks)[:-1]])
+    place: FloatArray = (np.arange(len(slices)) - starts[slices] + 0.5) / picks[slices]
+    return place
+
+
+def _walk(near: BoolArray, *, limit: int) -> IntArray:
+    """Places in order, each unlike all taken before it, up to `limit`."""
+    taken: list[int] = []
+    stands_aside = np.zeros(len(near), dtype=np.bool_)
+    for place in range(len(near)):
+        if stands_aside[place]:
+            continue
+        taken.append(place)
+        if len(taken) == limit:
+            break
+        stands_aside |= near[place]
+    return np.asarray(taken, dtype=np.intp)

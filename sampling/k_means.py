@@ -1,0 +1,74 @@
+"""k-means on the grid of `spread`, and the row nearest each centre: one pick a cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray
+from sampling.spread import Points, draw_spread, nearest_centre
+
+Float32 = NDArray[np.float32]
+
+LLOYD_STEPS = 8
+
+
+def k_means(
+    rows: Float32, *, clusters: int, rng: Generator, weights: FloatArray | None = None
+) -> Float32:
+    """Centres of weighted k-means: a k-means++ start, then eight Lloyd steps at most.
+
+    Args:
+        rows: shape (M, D), on the grid, in an order of their own.
+        weights: shape (M,), 0 or more; None: all alike.
+
+    Returns:
+        Shape (at most `clusters`, D), on the grid; fewer where rows coincide.
+
+    Source: Lloyd (1982) with the start of Arthur and Vassilvitskii (2007). Centres are rounded to
+    the grid each time, so that the same ones come out on every machine.
+    """
+    mass = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
+    order = np.arange(len(rows))
+    start = draw_spread(Points(rows), limit=clusters, order=order, rng=rng, weights=mass)
+    centres = rows[start]
+    owner: IntArray = np.empty(0, dtype=np.intp)
+    for _ in range(LLOYD_STEPS):
+        before, (owner, _near) = owner, assign(rows, centres)
+        if np.array_equal(before, owner):
+            break
+        centres = _means(rows, mass, owner, centres)
+    return centres
+
+
+def assign(rows: Float32, centres: Float32) -> tuple[IntArray, Float32]:
+    """Of each row the nearest centre (the first of equals) and the squared distance to it, both
+    on the grid."""
+    owner = np.empty(len(rows), dtype=np.intp)
+    near = np.empty(len(rows), dtype=np.float32)
+    for start in range(0, len(rows), ROWS_PER_BLOCK):
+        part = slice(start, start + ROWS_PER_BLOCK)
+        best, owner[part] = nearest_centre(rows[part], centres)
+        near[part] = np.einsum("ij,ij->i", rows[part], rows[part]) - best
+    return owner, near
+
+
+def representatives(rows: Float32, centres: Float32) -> IntArray:
+    """The row nearest each centre that has any, by centre; of equally near ones the first."""
+    owner, near = assign(rows, centres)
+    order = np.lexsort((near, owner))
+    _present, starts = np.unique(owner[order], return_index=True)
+    found: IntArray = order[starts]
+    return found
+
+
+def _means(rows: Float32, mass: NDArray[np.float64], owner: IntArray, centres: Float32) -> Float32:
+    """The weighted mean of each centre's rows on the grid; one without rows stays."""
+    from sampling import kernels
+
+    sums, total = kernels.sums_by_owner(rows, mass, owner, len(centres))
+    moved = centres.copy()
+    present = total > 0.0
+    moved[present] = np.rint(sums[present] / total[present, None])
+    return moved

@@ -1,0 +1,243 @@
+"""The inner loops, compiled: one thread, without the GIL, kept on disk wherever one may write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+P = ParamSpec("P")
+R = TypeVar("R")
+UInt64 = NDArray[np.uint64]
+Float32 = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+
+
+def compiled(function: Callable[P, R]) -> Callable[P, R]:
+    """`function` in machine code, made at its first call; additions in the order written."""
+    return _compiled(function)
+
+
+def summed(function: Callable[P, R]) -> Callable[P, R]:
+    """As `compiled`, sums in whatever order is fastest.
+
+    For sums in float64 of what ends as float32: the same on one machine every time, and on
+    another but for a last bit of float64.
+    """
+    return _compiled(function, fastmath={"reassoc", "contract"})
+
+
+def ordered(function: Callable[P, R]) -> Callable[P, R]:
+    """As `compiled`, where no number is NaN: a minimum need not mind that, nor -0."""
+    return _compiled(function, fastmath={"nnan", "nsz"})
+
+
+def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
+    try:
+        made: Any = numba.njit(cache=True, nogil=True, **options)(function)
+    except RuntimeError:
+        # Neither the package's folder nor a cache folder can be written: compile each time.
+        made = numba.njit(nogil=True, **options)(function)
+    return cast(Callable[P, R], made)
+
+
+@compiled
+def _rounds(  # type: ignore[no-untyped-def]
+    v0, v1, v2, v3, times
+):
+    for _ in range(times):
+        v0 = v0 + v1
+        v1 = (v1 << np.uint64(13)) | (v1 >> np.uint64(51))
+        v1 ^= v0
+        v0 = (v0 << np.uint64(32)) | (v0 >> np.uint64(32))
+        v2 = v2 + v3
+        v3 = (v3 << np.uint64(16)) | (v3 >> np.uint64(48))
+        v3 ^= v2
+        v0 = v0 + v3
+        v3 = (v3 << np.uint64(21)) | (v3 >> np.uint64(43))
+        v3 ^= v0
+        v2 = v2 + v1
+        v1 = (v1 << np.uint64(17)) | (v1 >> np.uint64(47))
+        v1 ^= v2
+        v2 = (v2 << np.uint64(32)) | (v2 >> np.uint64(32))
+    return v0, v1, v2, v3
+
+
+@compiled
+def hash_strings(
+    letters: NDArray[np.uint8], ends: NDArray[np.int64], low: np.uint64, high: np.uint64
+) -> UInt64:
+    """SipHash-2-4 of each string of a column."""
+    found = np.empty(len(ends) - 1, dtype=np.uint64)
+    for row in range(len(found)):
+        start, stop = ends[row], ends[row + 1]
+        v0 = low ^ np.uint64(0x736F6D6570736575)
+        v1 = high ^ np.uint64(0x646F72616E646F6D)
+        v2 = low ^ np.uint64(0x6C7967656E657261)
+        v3 = high ^ np.uint64(0x7465646279746573)
+        at = start
+        while at + 8 <= stop:
+            word = np.uint64(0)
+            for byte in range(8):
+                word |= np.uint64(letters[at + byte]) << np.uint64(8 * byte)
+            v3 ^= word
+            v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+            v0 ^= word
+            at += 8
+        word = np.uint64((stop - start) & 0xFF) << np.uint64(56)
+        for byte in range(stop - at):
+            word |= np.uint64(letters[at + byte]) << np.uint64(8 * byte)
+        v3 ^= word
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+        v0 ^= word
+        v2 ^= np.uint64(0xFF)
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
+        found[row] = v0 ^ v1 ^ v2 ^ v3
+    return found
+
+
+@compiled
+def uniforms(digests: UInt64, low: np.uint64, high: np.uint64) -> NDArray[np.float64]:
+    """SipHash-2-4 of each digest's eight bytes, as a number between 0 and 1."""
+    found = np.empty(len(digests))
+    for row in range(len(digests)):
+        word = digests[row]
+        v0 = low ^ np.uint64(0x736F6D6570736575)
+        v1 = high ^ np.uint64(0x646F72616E646F6D)
+        v2 = low ^ np.uint64(0x6C7967656E657261)
+        v3 = high ^ np.uint64(0x7465646279746573) ^ word
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+        v0 ^= word
+        word = np.uint64(8) << np.uint64(56)
+        v3 ^= word
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+        v0 ^= word
+        v2 ^= np.uint64(0xFF)
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
+        drawn = v0 ^ v1 ^ v2 ^ v3
+        found[row] = (np.float64(drawn >> np.uint64(11)) + 0.5) / 9007199254740992.0
+    return found
+
+
+@compiled
+def is_finite(block: Float32) -> bool:
+    """No number of a contiguous block is NaN or infinite."""
+    bits = block.view(np.uint32)
+    exponent = np.uint32(0x7F800000)
+    for row in range(bits.shape[0]):
+        found = np.uint32(0)
+        for column in range(bits.shape[1]):
+            found += np.uint32((bits[row, column] & exponent) == exponent)
+        if found:
+            return False
+    return True
+
+
+@summed
+def lengths(rows: Float32) -> NDArray[np.float64]:
+    """Length of each row. Float64 holds the square of any float32 but the smallest, and of those
+    only their being 0 counts."""
+    found = np.empty(rows.shape[0])
+    for row in range(rows.shape[0]):
+        squared = 0.0
+        for column in range(rows.shape[1]):
+            squared += np.float64(rows[row, column]) * np.float64(rows[row, column])
+        found[row] = np.sqrt(squared)
+    return found
+
+
+@summed
+def unit(rows: Float32) -> Float32:
+    """Each row over its length; zeros stay zeros."""
+    found = np.empty_like(rows)
+    for row in range(rows.shape[0]):
+        squared = 0.0
+        for column in range(rows.shape[1]):
+            squared += np.float64(rows[row, column]) * np.float64(rows[row, column])
+        scale = 1.0 / np.sqrt(squared) if squared > 0.0 else 0.0
+        for column in range(rows.shape[1]):
+            found[row, column] = np.float32(np.float64(rows[row, column]) * scale)
+    return found
+
+
+@ordered
+def hardest_margin(probabilities: Floats) -> Floats:
+    """Shape (N,): 1 - |2p - 1| of the category nearest one half."""
+    one = probabilities.dtype.type(1.0)
+    half = probabilities.dtype.type(0.5)
+    found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
+    for row in range(probabilities.shape[0]):
+        nearest = half
+        for column in range(probabilities.shape[1]):
+            nearest = min(nearest, abs(probabilities[row, column] - half))
+        found[row] = one - nearest - nearest
+    return found
+
+
+@ordered
+def margin(probabilities: Floats) -> Floats:
+    """Shape (N,): 1 - (highest - second)."""
+    one = probabilities.dtype.type(1.0)
+    found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
+    for row in range(probabilities.shape[0]):
+        first = probabilities.dtype.type(-1.0)
+        second = probabilities.dtype.type(-1.0)
+        for column in range(probabilities.shape[1]):
+            p = probabilities[row, column]
+            second = max(second, min(first, p))
+            first = max(first, p)
+        found[row] = one - (first - second)
+    return found
+
+
+@summed
+def grid(rows: Float32, step: float, found: Float32) -> None:
+    """Each row over its length, times `step`, rounded to whole numbers, into `found`."""
+    for row in range(rows.shape[0]):
+        squared = 0.0
+        for column in range(rows.shape[1]):
+            squared += np.float64(rows[row, column]) * np.float64(rows[row, column])
+        scale = step / np.sqrt(squared) if squared > 0.0 else 0.0
+        for column in range(rows.shape[1]):
+            found[row, column] = np.float32(np.rint(np.float64(rows[row, column]) * scale))
+
+
+@compiled
+def first_equal(values: Float32, wanted: Float32) -> NDArray[np.intp]:
+    """Shape (n,): of values (m, n) the first row that equals `wanted` (n,) in each column."""
+    places = np.full(values.shape[1], values.shape[0], dtype=np.int32)
+    for row in range(values.shape[0]):
+        here = np.int32(row)
+        for column in range(values.shape[1]):
+            if values[row, column] == wanted[column]:
+                places[column] = min(places[column], here)
+    return places.astype(np.intp)
+
+
+@ordered
+def lowest_sum(left: Float32, right: Float32, offset: Float32) -> Float32:
+    """Shape (n,): the lowest over rows j of left[j] * right[j] + offset[j], each rounded."""
+    found = np.full(left.shape[1], np.float32(np.inf), dtype=np.float32)
+    for row in range(left.shape[0]):
+        base = offset[row]
+        for column in range(left.shape[1]):
+            product = left[row, column] * right[row, column]
+            found[column] = min(found[column], product + base)
+    return found
+
+
+@compiled
+def sums_by_owner(
+    rows: Float32, mass: NDArray[np.float64], owner: NDArray[np.intp], owners: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Weighted sum of the rows of each owner, shape (owners, D), and their mass, (owners,)."""
+    sums = np.zeros((owners, rows.shape[1]))
+    total = np.zeros(owners)
+    for row in range(rows.shape[0]):
+        total[owner[row]] += mass[row]
+        for column in range(rows.shape[1]):
+            sums[owner[row], column] += mass[row] * rows[row, column]
+    return sums, total
