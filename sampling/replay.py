@@ -7,96 +7,28 @@ whatever the caller holds out. Every plan meets the same seeds, so differences a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-from sampling.errors import BadBudget, BadPlan
+from sampling.curves import Curve, Replay, join
+from sampling.errors import BadBudget, BadPool
 from sampling.plan import Plan, choose
-from sampling.pool import FloatArray, IntArray, Pool
+from sampling.pool import BoolArray, FloatArray, IntArray, Labelled, Pool
+from sampling.reach import Reach
+
+__all__ = ["Curve", "Fit", "Predict", "Reach", "Replay", "join", "replay"]
 
 Predict = Callable[[IntArray], FloatArray]
-"""rows of the replayed set -> probabilities (len(rows), C)."""
+"""rows of the replayed set -> probabilities (len(rows), C).
+
+It may have a method `refit(rows, labels) -> Predict`, which is then called in place of `fit` in
+the next round of the same plan and seed: a model that starts from its last weights is there sooner.
+"""
 
 Fit = Callable[[IntArray, NDArray[np.generic]], Predict]
 """(rows, their labels) -> Predict."""
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Mean over seeds at each budget, and its interval."""
-
-    budgets: IntArray
-    mean: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """What a replay found.
-
-    `scores` has shape (plans, seeds, rounds + 1); `budgets` how many labels each column had.
-    """
-
-    plans: tuple[str, ...]
-    seeds: tuple[int, ...]
-    budgets: IntArray
-    scores: FloatArray
-
-    def curve(self, plan: str, *, confidence: float = 0.95) -> Curve:
-        """The learning curve of one plan, with Student's interval over seeds."""
-        return self._curve(self._of(plan), confidence)
-
-    def difference(self, plan: str, *, against: str, confidence: float = 0.95) -> Curve:
-        """How much better `plan` is than `against`, seed by seed: the paired interval."""
-        return self._curve(self._of(plan) - self._of(against), confidence)
-
-    def area(self, plan: str, *, against: str | None = None, confidence: float = 0.95) -> Curve:
-        """Mean height of the curve over the labels spent (area / span), as a curve of one point.
-
-        With `against`, the paired difference of the two. The one number to compare plans by.
-        """
-        scores = self._of(plan) - (self._of(against) if against is not None else 0.0)
-        spans = np.diff(self.budgets)
-        if spans.sum() == 0:
-            heights = scores.mean(axis=1, keepdims=True)
-        else:
-            middles = (scores[:, 1:] + scores[:, :-1]) / 2.0
-            heights = (middles @ spans / spans.sum())[:, None]
-        return self._curve(heights, confidence, budgets=self.budgets[-1:])
-
-    def labels_to_reach(self, plan: str, score: float) -> float:
-        """Labels after which the mean curve first reaches `score`, between points by a straight
-        line; NaN where it never does."""
-        mean = self._of(plan).mean(axis=0)
-        reached = np.flatnonzero(mean >= score)
-        if not len(reached):
-            return float("nan")
-        at = int(reached[0])
-        if at == 0:
-            return float(self.budgets[0])
-        part = (score - mean[at - 1]) / (mean[at] - mean[at - 1])
-        return float(self.budgets[at - 1] + part * (self.budgets[at] - self.budgets[at - 1]))
-
-    def _of(self, plan: str) -> FloatArray:
-        if plan not in self.plans:
-            raise BadPlan(f"plan {plan!r} was not replayed; there are: {', '.join(self.plans)}")
-        scores: FloatArray = self.scores[self.plans.index(plan)]
-        return scores
-
-    def _curve(
-        self, values: FloatArray, confidence: float, budgets: IntArray | None = None
-    ) -> Curve:
-        mean = values.mean(axis=0)
-        half = np.full_like(mean, np.nan)  # one seed has no width to show
-        if len(values) > 1:
-            spread = values.std(axis=0, ddof=1) / np.sqrt(len(values))
-            half = spread * float(stats.t.ppf((1.0 + confidence) / 2.0, len(values) - 1))
-        return Curve(self.budgets if budgets is None else budgets, mean, mean - half, mean + half)
 
 
 def replay(
@@ -113,6 +45,8 @@ def replay(
     embeddings: ArrayLike | None = None,
     groups: Sequence[str | None] | None = None,
     exclusive: bool = False,
+    positives: ArrayLike | None = None,
+    seconds: ArrayLike | None = None,
     draw_start: Callable[[Generator], IntArray] | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Replay:
@@ -121,54 +55,161 @@ def replay(
     Args:
         plans: by the name they carry in the result. Put a plan of all `random` among them.
         labels: what a reviewer would answer, first axis N; handed to `fit` as it is.
-        fit: called once a round with all rows labelled so far (ascending) and their labels.
-        score: called once a round; higher is better.
+        fit: called with all rows labelled so far (ascending) and their labels: once a seed for
+            the start, which all plans share, and then once a round (but see `Predict`).
+        score: called after each fit; higher is better.
         seeds: one start and one stream of draws each, the same for every plan.
+        positives: shape (N,), True for what a team looks for, counted as it is found. By default
+            what holds any label, where the labels are 0/1 and not exclusive.
+        seconds: shape (N,), what each item costs a reviewer; added up as it is spent, and known
+            to the strategies beforehand.
         draw_start: chooses the first rows, for instance with some of every category; by default
             `start` rows at random. It must always return `start` rows.
-        on_step: called after each fit with (plan, seed, labels spent), for a progress bar.
+        on_step: called after each score with (plan, seed, labels spent), for a progress bar.
 
     Raises:
         BadBudget: the items do not suffice for the rounds, or there is no seed or no plan.
+        BadPool: `positives`, `seconds` or anything else does not fit the items.
     """
-    ids, answers = tuple(item_ids), np.asarray(labels)
+    items = _Items(item_ids, labels, embeddings, groups, seconds, exclusive=exclusive)
     needed = start + batch * rounds
-    if needed > len(ids) or start < 1 or batch < 1 or rounds < 0:
+    if needed > len(items) or start < 1 or batch < 1 or rounds < 0:
         raise BadBudget(
             f"start {start} and {rounds} rounds of {batch} need {needed} items (start and batch "
-            f"at least 1); there are {len(ids)}"
+            f"at least 1); there are {len(items)}"
         )
     if not seeds or not plans:
         raise BadBudget("give at least one seed and one plan")
-    points = np.asarray(embeddings) if embeddings is not None else None
-    scores = np.empty((len(plans), len(seeds), rounds + 1))
+    wanted = _positives(positives, items.answers, exclusive=exclusive)
+    shape = (len(plans), len(seeds), rounds + 1)
+    scores, found, spent = np.empty(shape), np.zeros(shape, dtype=np.intp), np.zeros(shape)
     for place, seed in enumerate(seeds):
-        rng = np.random.default_rng([seed, len(ids)])
-        first = rng.choice(len(ids), size=start, replace=False)
-        if draw_start is not None:
-            first = np.unique(draw_start(np.random.default_rng([seed, len(ids)])))
-        if len(first) != start:
-            raise BadBudget(f"draw_start gave {len(first)} distinct rows; start is {start}")
+        first = _first_rows(seed, len(items), start=start, draw_start=draw_start)
+        # Every plan starts from the same rows, so from one model.
+        beginning = fit(first, items.answers[first])
+        beginning_score = score(beginning)
         for number, (name, plan) in enumerate(plans.items()):
-            labelled = np.zeros(len(ids), dtype=np.bool_)
-            labelled[first] = True
+            rows, predict = first, beginning
             for turn in range(rounds + 1):
-                rows = np.flatnonzero(labelled)
-                predict = fit(rows, answers[rows])
-                scores[number, place, turn] = score(predict)
+                if turn > 0:
+                    pool, left = items.pool(rows, predict)
+                    # Every round draws anew, and in the same round every plan from one seed.
+                    draw = seed * 1_000_003 + turn - 1
+                    chosen = choose(plan, pool, limit=batch, seed=draw)
+                    rows = np.union1d(rows, left[chosen.rows])
+                    predict = getattr(predict, "refit", fit)(rows, items.answers[rows])
+                at = (number, place, turn)
+                scores[at] = beginning_score if turn == 0 else score(predict)
+                if wanted is not None:
+                    found[at] = np.count_nonzero(wanted[rows])
+                if items.seconds is not None:
+                    spent[at] = items.seconds[rows].sum()
                 if on_step is not None:
                     on_step(name, seed, len(rows))
-                if turn == rounds:
-                    break
-                left = np.flatnonzero(~labelled)
-                pool = Pool(
-                    [ids[row] for row in left],
-                    predict(left),
-                    None if points is None else points[left],
-                    None if groups is None else [groups[row] for row in left],
-                    exclusive,
-                )
-                # Every round draws anew, and in the same round every plan from the same seed.
-                chosen = choose(plan, pool, limit=batch, seed=seed * 1_000_003 + turn)
-                labelled[left[chosen.rows]] = True
-    return Replay(tuple(plans), tuple(seeds), start + batch * np.arange(rounds + 1), scores)
+    return Replay(
+        tuple(plans),
+        tuple(seeds),
+        start + batch * np.arange(rounds + 1),
+        scores,
+        None if wanted is None else found,
+        None if items.seconds is None else spent,
+    )
+
+
+class _Items:
+    """The labelled set, and what is left of it as a pool to choose from."""
+
+    def __init__(
+        self,
+        item_ids: Sequence[str],
+        labels: ArrayLike,
+        embeddings: ArrayLike | None,
+        groups: Sequence[str | None] | None,
+        seconds: ArrayLike | None,
+        *,
+        exclusive: bool,
+    ) -> None:
+        self.ids = np.array(tuple(item_ids), dtype=object)
+        self.answers = np.asarray(labels)
+        self.points: FloatArray | None = None if embeddings is None else np.asarray(embeddings)
+        self.groups = None if groups is None else np.asarray(groups, dtype=object)
+        self.seconds = None if seconds is None else np.asarray(seconds, dtype=np.float64)
+        self.exclusive = exclusive
+        if self.seconds is not None and self.seconds.shape != self.ids.shape:
+            raise BadPool(
+                f"seconds has shape {self.seconds.shape}; give {len(self)} numbers, one an item"
+            )
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def pool(self, labelled: IntArray, predict: Predict) -> tuple[Pool, IntArray]:
+        """What is not labelled yet as the model sees it, and which row here each of its rows is."""
+        is_left = np.ones(len(self), dtype=np.bool_)
+        is_left[labelled] = False
+        left = np.flatnonzero(is_left)
+        probabilities = predict(left)
+        pool = Pool(
+            self.ids[left].tolist(),
+            probabilities,
+            None if self.points is None else _Left(self.points, left),
+            None if self.groups is None else self.groups[left].tolist(),
+            self.exclusive,
+            labelled=self._known(labelled, np.shape(probabilities)[1]),
+            seconds=None if self.seconds is None else self.seconds[left],
+        )
+        return pool, left
+
+    def _known(self, rows: IntArray, categories: int) -> Labelled | None:
+        """What is labelled, where the labels are 0/1 columns or numbers of exclusive classes."""
+        if self.points is None or self.answers.dtype.kind not in "biuf":
+            return None
+        answers = self.answers[rows]
+        if self.exclusive and answers.ndim == 1:
+            answers = answers[:, None] == np.arange(categories)
+        if answers.ndim != 2 or answers.shape[1] != categories:
+            return None
+        return Labelled(self.points[rows], answers)
+
+
+class _Left:
+    """The embeddings of what is left, read where a strategy looks and copied nowhere else."""
+
+    def __init__(self, points: FloatArray, left: IntArray) -> None:
+        self._points, self._left = points, left
+        self.shape = (len(left), points.shape[1])
+
+    def __getitem__(self, rows: IntArray, /) -> FloatArray:
+        found: FloatArray = self._points[self._left[rows]]
+        return found
+
+
+def _first_rows(
+    seed: int, items: int, *, start: int, draw_start: Callable[[Generator], IntArray] | None
+) -> IntArray:
+    rng = np.random.default_rng([seed, items])
+    drawn = rng.choice(items, size=start, replace=False) if draw_start is None else draw_start(rng)
+    first: IntArray = np.unique(drawn).astype(np.intp)
+    if len(first) != start:
+        raise BadBudget(f"draw_start gave {len(first)} distinct rows; start is {start}")
+    return first
+
+
+def _positives(
+    given: ArrayLike | None, labels: NDArray[np.generic], *, exclusive: bool
+) -> BoolArray | None:
+    if given is not None:
+        wanted = np.asarray(given)
+        if wanted.shape != (len(labels),) or wanted.dtype != np.bool_:
+            raise BadPool(
+                f"positives has shape {wanted.shape} and dtype {wanted.dtype}; "
+                f"give {len(labels)} of True or False, one an item"
+            )
+        return wanted
+    if exclusive or labels.dtype.kind not in "biuf":
+        return None
+    table = labels.reshape(len(labels), -1).astype(np.float64)
+    if not bool(((table == 0.0) | (table == 1.0) | np.isnan(table)).all()):
+        return None
+    holds_any: BoolArray = np.asarray((table == 1.0).any(axis=1))
+    return holds_any

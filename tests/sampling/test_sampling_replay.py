@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
+from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sampling import BadBudget, BadPlan, Plan, Replay, Share, replay
+from sampling import STRATEGIES, BadBudget, BadPlan, BadPool, Plan, Pool, Replay, Share, replay
+from sampling.replay import Predict, join
 
 UNCERTAIN = Plan((Share("uncertain", "margin", 1.0),))
 RANDOM = Plan((Share("audit", "random", 1.0),))
@@ -82,7 +86,8 @@ def test_no_label_is_seen_before_it_is_bought() -> None:
 
     run(fit=fit, seeds=[1])
 
-    assert [4, 5, 6, 7, 8, 9, 10, 11, 12] * 2 == spent
+    # The start is one for both plans, so it is learned from once.
+    assert [4, 5, 6, 7, 8, 9, 10, 11, 12, 5, 6, 7, 8, 9, 10, 11, 12] == spent
 
 
 def test_each_step_is_told() -> None:
@@ -102,7 +107,7 @@ def test_the_start_may_be_drawn_by_the_caller() -> None:
 
     run(fit=fit, seeds=[1], rounds=0, draw_start=lambda rng: np.array([399, 5, 7, 0]))
 
-    assert [[0, 5, 7, 399]] * 2 == seen
+    assert [[0, 5, 7, 399]] == seen
 
 
 def test_embeddings_and_groups_reach_the_strategies() -> None:
@@ -132,39 +137,156 @@ def test_embeddings_and_groups_reach_the_strategies() -> None:
     assert 2 == len({groups[row] for row in new})
 
 
-def made(scores: list[list[list[float]]], budgets: list[int]) -> Replay:
-    array = np.array(scores)
-    names = ("a", "b")[: len(array)]
-    return Replay(names, tuple(range(array.shape[1])), np.array(budgets), array)
+class Looking(Threshold):
+    """Starts where the round before ended."""
+
+    starts: ClassVar[list[tuple[int, int]]] = []
+
+    def __init__(self, rows: NDArray[np.intp], labels: NDArray[np.generic]) -> None:
+        super().__init__(rows, labels)
+        self.rows = rows
+
+    def refit(self, rows: NDArray[np.intp], labels: NDArray[np.generic]) -> Looking:
+        Looking.starts.append((len(self.rows), len(rows)))
+        return Looking(rows, labels)
 
 
-def test_the_paired_interval_of_a_worked_example() -> None:
-    found = made([[[0.5], [0.7], [0.9]], [[0.4], [0.5], [0.6]]], [10])
+def test_a_model_that_can_starts_from_the_round_before_and_every_plan_from_the_same() -> None:
+    Looking.starts.clear()
 
-    curve = found.difference("a", against="b")
+    found = run(fit=Looking, seeds=[1], rounds=3)
 
-    # Differences .1, .2, .3: mean .2, standard error .1 / sqrt 3, t(2, .975) = 4.302653.
-    np.testing.assert_allclose([0.2], curve.mean)
-    np.testing.assert_allclose([0.2 - 4.302653 * 0.1 / np.sqrt(3)], curve.low, rtol=1e-6)
-    np.testing.assert_allclose([0.2 + 4.302653 * 0.1 / np.sqrt(3)], curve.high, rtol=1e-6)
+    assert [(4, 5), (5, 6), (6, 7)] * 2 == Looking.starts
+    assert run(seeds=[1], rounds=3).scores.tolist() == found.scores.tolist()
 
 
-def test_area_and_labels_to_reach_of_a_worked_example() -> None:
-    found = made([[[0.0, 0.4, 0.8]]], [0, 10, 30])
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
+    """Every pool that a strategy was given, in order."""
+    seen: list[Pool] = []
+    margin = STRATEGIES["margin"]
 
-    # (.2 * 10 + .6 * 20) / 30
-    np.testing.assert_allclose([14 / 30], found.area("a").mean)
-    assert 20.0 == pytest.approx(found.labels_to_reach("a", 0.6))
-    assert 0.0 == found.labels_to_reach("a", -1.0)
-    assert np.isnan(found.labels_to_reach("a", 0.9))
+    def spy(pool: Pool, *, limit: int, rng: Generator) -> NDArray[np.intp]:
+        seen.append(pool)
+        return margin(pool, limit=limit, rng=rng)
+
+    monkeypatch.setitem(STRATEGIES, "margin", spy)
+    return seen
 
 
-def test_one_seed_has_no_interval() -> None:
-    curve = made([[[0.5, 0.6]]], [10, 20]).curve("a")
+def test_strategies_know_what_is_labelled_and_what_an_item_will_cost(pools: list[Pool]) -> None:
+    points = np.random.default_rng(0).standard_normal((400, 3)).astype(np.float32)
+    cost = np.linspace(1.0, 9.0, 400)
 
-    assert [0.5, 0.6] == curve.mean.tolist()
-    assert bool(np.isnan(curve.low).all())
-    assert bool(np.isnan(curve.high).all())
+    run(seeds=[2], rounds=2, embeddings=points, seconds=cost)
+
+    one, two = pools
+    left = [int(name[1:]) for name in two.item_ids]
+    bought = sorted(set(range(400)) - set(left))
+    assert one.labelled is not None
+    assert two.labelled is not None
+    assert [4, 5] == [len(np.asarray(pool.labelled.labels)) for pool in (one, two)]
+    assert points[bought].tolist() == np.asarray(two.labelled.embeddings).tolist()
+    assert TRUTH[bought].tolist() == np.asarray(two.labelled.labels).tolist()
+    assert two.seconds is not None
+    assert cost[left].tolist() == two.seconds.tolist()
+    assert points[left[5:7]].tolist() == two.embeddings(np.array([5, 6])).tolist()
+
+
+def test_classes_are_labelled_as_one_of_their_columns(pools: list[Pool]) -> None:
+    def fit(rows: NDArray[np.intp], labels: NDArray[np.generic]) -> Predict:
+        return lambda rows: np.full((len(rows), 3), 1 / 3)
+
+    run(
+        seeds=[2],
+        rounds=1,
+        labels=np.arange(400) % 3,
+        exclusive=True,
+        embeddings=np.ones((400, 2)),
+        fit=fit,
+        score=lambda predict: 0.0,
+        draw_start=lambda rng: np.array([0, 1, 2, 5]),
+    )
+
+    assert pools[0].labelled is not None
+    assert [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]] == np.asarray(
+        pools[0].labelled.labels
+    ).tolist()
+
+
+def test_positives_and_seconds_are_added_up_as_they_are_bought() -> None:
+    cost = np.arange(1.0, 401.0)
+
+    found = run(seeds=[1], rounds=1, draw_start=lambda rng: np.array([0, 1, 2, 399]), seconds=cost)
+
+    assert found.positives is not None
+    assert found.seconds is not None
+    assert [1, 1] == found.positives[:, 0, 0].tolist()
+    assert [1.0 + 2 + 3 + 400] * 2 == found.seconds[:, 0, 0].tolist()
+    bought = (found.seconds[:, 0, 1] - found.seconds[:, 0, 0]).astype(int) - 1
+    assert (1 + TRUTH[bought, 0]).tolist() == found.positives[:, 0, 1].tolist()
+
+
+def test_what_nobody_counts_is_not_there() -> None:
+    found = run(seeds=[1], rounds=0, labels=TRUTH * 3)
+
+    assert found.positives is None
+    assert found.seconds is None
+
+
+def test_any_label_of_several_makes_a_positive_and_an_unknown_one_does_not() -> None:
+    labels = np.full((400, 2), np.nan)
+    labels[:4] = [[0, 1], [1, 1], [0, 0], [0, np.nan]]
+
+    found = run(
+        seeds=[1],
+        rounds=0,
+        labels=labels,
+        fit=lambda rows, labels: Threshold(rows, labels[:, :1]),
+        draw_start=lambda rng: np.array([0, 1, 2, 3]),
+    )
+
+    assert found.positives is not None
+    assert [2, 2] == found.positives.ravel().tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("positives", np.ones(3, dtype=bool)),
+        ("positives", np.ones(400)),
+        ("seconds", np.ones(3)),
+        ("seconds", np.zeros(400)),
+    ],
+)
+def test_counts_that_do_not_fit_the_items_are_refused(name: str, value: object) -> None:
+    with pytest.raises(BadPool, match=name):
+        run(seeds=[1], rounds=1, **{name: value})
+
+
+def test_replays_of_different_seeds_make_one() -> None:
+    whole = run(seeds=[3, 1, 2], rounds=2, seconds=np.ones(400))
+
+    found = join([run(seeds=[one], rounds=2, seconds=np.ones(400)) for one in (3, 1, 2)])
+
+    assert (3, 1, 2) == found.seeds
+    assert whole.scores.tolist() == found.scores.tolist()
+    assert whole.positives is not None
+    assert found.positives is not None
+    assert whole.positives.tolist() == found.positives.tolist()
+    assert whole.seconds is not None
+    assert found.seconds is not None
+    assert whole.seconds.tolist() == found.seconds.tolist()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seeds": [1]}, {"rounds": 3}, {"batch": 2}, {"seconds": np.ones(400)}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_replays_that_differ_in_more_than_seeds_make_none(changes: dict[str, object]) -> None:
+    with pytest.raises(BadPlan, match="different seeds"):
+        join([run(seeds=[1], rounds=2), run(**({"seeds": [2], "rounds": 2} | changes))])
 
 
 def test_too_few_items_for_the_rounds_are_refused() -> None:
