@@ -6,7 +6,7 @@ whatever the caller holds out. Every plan meets the same seeds, so differences a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -47,6 +47,7 @@ def replay(
     exclusive: bool = False,
     positives: ArrayLike | None = None,
     seconds: ArrayLike | None = None,
+    untrained: Collection[str] = (),
     draw_start: Callable[[Generator], IntArray] | None = None,
     on_step: Callable[[str, int, int], None] | None = None,
 ) -> Replay:
@@ -55,7 +56,7 @@ def replay(
     Args:
         plans: by the name they carry in the result. Put a plan of all `random` among them.
         labels: what a reviewer would answer, first axis N; handed to `fit` as it is.
-        fit: called with all rows labelled so far (ascending) and their labels: once a seed for
+        fit: called with all rows to train on so far (ascending) and their labels: once a seed for
             the start, which all plans share, and then once a round (but see `Predict`).
         score: called after each fit; higher is better.
         seeds: one start and one stream of draws each, the same for every plan.
@@ -63,6 +64,8 @@ def replay(
             what holds any label, where the labels are 0/1 and not exclusive.
         seconds: shape (N,), what each item costs a reviewer; added up as it is spent, and known
             to the strategies beforehand.
+        untrained: names of shares whose labels are bought, counted, and kept from `fit`: an audit
+            that only measures.
         draw_start: chooses the first rows, for instance with some of every category; by default
             `start` rows at random. It must always return `start` rows.
         on_step: called after each score with (plan, seed, labels spent), for a progress bar.
@@ -89,23 +92,25 @@ def replay(
         beginning = fit(first, items.answers[first])
         beginning_score = score(beginning)
         for number, (name, plan) in enumerate(plans.items()):
-            rows, predict = first, beginning
+            bought, rows, predict = first, first, beginning
             for turn in range(rounds + 1):
                 if turn > 0:
-                    pool, left = items.pool(rows, predict)
+                    pool, left = items.pool(bought, rows, predict)
                     # Every round draws anew, and in the same round every plan from one seed.
                     draw = seed * 1_000_003 + turn - 1
                     chosen = choose(plan, pool, limit=batch, seed=draw)
-                    rows = np.union1d(rows, left[chosen.rows])
+                    bought = np.union1d(bought, left[chosen.rows])
+                    trains = np.array([share not in untrained for share in chosen.share])
+                    rows = np.union1d(rows, left[chosen.rows[trains]])
                     predict = getattr(predict, "refit", fit)(rows, items.answers[rows])
                 at = (number, place, turn)
                 scores[at] = beginning_score if turn == 0 else score(predict)
                 if wanted is not None:
-                    found[at] = np.count_nonzero(wanted[rows])
+                    found[at] = np.count_nonzero(wanted[bought])
                 if items.seconds is not None:
-                    spent[at] = items.seconds[rows].sum()
+                    spent[at] = items.seconds[bought].sum()
                 if on_step is not None:
-                    on_step(name, seed, len(rows))
+                    on_step(name, seed, len(bought))
     return Replay(
         tuple(plans),
         tuple(seeds),
@@ -143,10 +148,10 @@ class _Items:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def pool(self, labelled: IntArray, predict: Predict) -> tuple[Pool, IntArray]:
-        """What is not labelled yet as the model sees it, and which row here each of its rows is."""
+    def pool(self, bought: IntArray, labelled: IntArray, predict: Predict) -> tuple[Pool, IntArray]:
+        """What is not bought yet as the model sees it, and which row here each of its rows is."""
         is_left = np.ones(len(self), dtype=np.bool_)
-        is_left[labelled] = False
+        is_left[bought] = False
         left = np.flatnonzero(is_left)
         probabilities = predict(left)
         pool = Pool(

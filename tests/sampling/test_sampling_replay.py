@@ -227,6 +227,60 @@ def test_positives_and_seconds_are_added_up_as_they_are_bought() -> None:
     assert (1 + TRUTH[bought, 0]).tolist() == found.positives[:, 0, 1].tolist()
 
 
+def test_labels_of_a_share_that_only_measures_are_paid_for_and_never_trained_on() -> None:
+    plan = Plan((Share("close", "margin", 0.5), Share("audit", "random", 0.5)))
+    trained: list[set[int]] = []
+
+    def fit(rows: NDArray[np.intp], labels: NDArray[np.generic]) -> Threshold:
+        trained.append(set(rows.tolist()))
+        return Threshold(rows, labels)
+
+    def play(untrained: tuple[str, ...]) -> tuple[Replay, list[set[int]]]:
+        trained.clear()
+        found = replay(
+            {"plan": plan},
+            item_ids=IDS,
+            labels=TRUTH,
+            fit=fit,
+            score=accuracy,
+            seeds=[1],
+            start=4,
+            batch=4,
+            rounds=3,
+            seconds=np.ones(400),
+            untrained=untrained,
+        )
+        return found, list(trained)
+
+    kept, rows = play(("audit",))
+    _, all_rows = play(())
+
+    assert [4, 6, 8, 10] == [len(one) for one in rows]
+    assert [4, 8, 12, 16] == [len(one) for one in all_rows] == kept.budgets.tolist()
+    assert kept.seconds is not None
+    assert [4.0, 8.0, 12.0, 16.0] == kept.seconds[0, 0].tolist()
+
+
+def test_an_item_that_only_measures_is_not_bought_twice() -> None:
+    plan = Plan((Share("audit", "random", 1.0),))
+
+    found = replay(
+        {"plan": plan},
+        item_ids=IDS[:10],
+        labels=TRUTH[-10:],
+        fit=lambda rows, labels: Threshold(rows, labels),
+        score=lambda predict: 0.0,
+        seeds=[1],
+        start=2,
+        batch=4,
+        rounds=2,
+        untrained=("audit",),
+    )
+
+    assert found.positives is not None
+    assert 10 == found.positives[0, 0, -1]
+
+
 def test_what_nobody_counts_is_not_there() -> None:
     found = run(seeds=[1], rounds=0, labels=TRUTH * 3)
 
