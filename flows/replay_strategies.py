@@ -33,14 +33,16 @@ class Wanted:
 
     `strategies` are plans of one share each, by their names; `recipes` bring their shares and
     their random one. With neither: margin, the default strategy and the default recipe. The
-    baseline is always among them. `positive` names the classes that a team looks for, where one
-    column holds classes.
+    baseline is always among them. `audits_measure`: the labels of a recipe's random share cost
+    and do not train, as in the loop. `positive` names the classes that a team looks for, where
+    one column holds classes.
     """
 
     source: str
     columns: Columns
     strategies: tuple[str, ...] = ()
     recipes: tuple[Recipe, ...] = ()
+    audits_measure: bool = False
     against: str = BASELINE
     head: Head = Head.BALANCED
     seeds: int = 10
@@ -179,6 +181,7 @@ def study_of(labelled: LabelledSet, wanted: Wanted, plans: dict[str, Plan]) -> S
         positives=positives,
         seconds=seconds,
         plans=plans,
+        untrained=(AUDIT,) if wanted.audits_measure else (),
         head=wanted.head,
         start=wanted.start,
         start_of_each=wanted.start_of_each,

@@ -54,6 +54,9 @@ def replay(
     plan: Annotated[
         list[Path] | None, typer.Option(help="A recipe whose batches to replay; repeat it.")
     ] = None,
+    audits_measure: Annotated[
+        bool, typer.Option("--audits-measure", help="A recipe's random labels do not train.")
+    ] = False,
     against: Annotated[str, typer.Option(help="What the others are compared with.")] = "random",
     head: Annotated[
         HeadName, typer.Option(help="balanced: both answers weigh the same; logreg: all rows do.")
@@ -104,6 +107,7 @@ def replay(
         ),
         strategies=tuple(strategy or ()),
         recipes=tuple(load_recipe(path) for path in plan or ()),
+        audits_measure=audits_measure,
         against=against,
         head=Head(head.value),
         seeds=seeds,

@@ -55,6 +55,7 @@ def about(found: Replayed) -> dict[str, Any]:
         "score": score_of(found),
         "features": features_of(found),
         "head": study.head.value,
+        "audit_labels": "only measure" if study.untrained else "train",
         "seeds": list(found.replay.seeds),
         "start": study.start,
         "start_of_each": study.start_of_each,
@@ -122,20 +123,23 @@ def title(found: Replayed) -> str:
 
 def notes(found: Replayed) -> str:
     """How to read the table's columns, and what was assumed."""
+    study = found.study
     against, goal = found.comparison.against, found.comparison.target
     lines = [
         f"area: {score_of(found)} averaged along the curve; gain: paired, to {against}",
         f"labels, minutes: to reach {goal:.3f}; ratio: of the labels, to those of {against}",
     ]
-    if found.study.seconds is not None:
+    if study.seconds is not None:
         lines.append(f"minutes of review: {seconds_of(found)}")
-    if found.study.positives is not None:
+    if study.positives is not None:
         lines.append("positives: found among all labels, those to begin with included")
     lines += [
         f"{one}: {plan_in_words(plan)}"
-        for one, plan in found.study.plans.items()
+        for one, plan in study.plans.items()
         if plan.shares[0].strategy != one
     ]
+    if study.untrained:
+        lines.append("labels of a recipe's random share are paid for, and do not train")
     if copies := copies_of_test(found):
         lines.append(f"{copies:,} items to learn from are left out as near copies of test items")
     if found.set_aside:

@@ -98,6 +98,7 @@ def play_seed(
             exclusive=bool(study.classes),
             positives=None if study.positives is None else study.positives[sides.offered],
             seconds=None if study.seconds is None else study.seconds[sides.offered],
+            untrained=study.untrained,
             draw_start=lambda rng: draw_start(study, sides.offered, rng),
             on_step=None if on_step is None else lambda *_: on_step(),
         )

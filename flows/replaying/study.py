@@ -29,6 +29,7 @@ class Study:
 
     `labels` is (N, C) of 0/1, or (N,) class numbers with `classes` > 0. `groups` (N,): items of
     equal number are near copies and stay on one side. `is_train` and `is_test` None: hold out.
+    `untrained` names the shares whose labels only measure.
     """
 
     source: str
@@ -41,6 +42,7 @@ class Study:
     positives: NDArray[np.bool_] | None
     seconds: Float64 | None
     plans: dict[str, Plan]
+    untrained: tuple[str, ...]
     head: Head
     start: int
     start_of_each: int

@@ -114,7 +114,17 @@ def test_every_option_reaches_the_replay(tmp_path: Path) -> None:
     shown = run(
         *(str(path), "--label", "kind", "--positive", "red", "--text", "body"),
         *("--seconds", "took", "--group", "owner", "--split", "side", "--strategy", "entropy"),
-        *("--plan", str(recipe), "--against", "entropy", "--head", "logreg", "--target", "0.5"),
+        *(
+            "--plan",
+            str(recipe),
+            "--audits-measure",
+            "--against",
+            "entropy",
+            "--head",
+            "logreg",
+            "--target",
+            "0.5",
+        ),
         *("--seed", "7", "--seeds", "2", "--start", "15", "--start-of-each", "2", "--batch", "5"),
         *("--rounds", "2", "--candidates", "150", "--jobs", "1", "--json"),
     )
@@ -130,6 +140,7 @@ def test_every_option_reaches_the_replay(tmp_path: Path) -> None:
         *(what["start_of_each"], what["batch"], what["rounds"]),
     )
     assert ("logreg", "the file's column") == (what["head"], what["seconds"])
+    assert "only measure" == what["audit_labels"]
     assert ("entropy", 0.5) == (told["against"], told["target"])
     assert ["random", "entropy", "ours"] == [one["name"] for one in told["plans"]]
     assert 0.5 == told["plans"][2]["shares"][-1]["fraction"]

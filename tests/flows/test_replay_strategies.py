@@ -123,6 +123,22 @@ def test_a_recipes_shares_and_its_random_one_make_a_plan() -> None:
     assert ["random", "ours"] == list(plans_of(named))
 
 
+def test_audits_that_only_measure_cost_as_much_and_teach_less(items: Path) -> None:
+    recipe = Recipe(selection=SelectionRecipe(audit_fraction=0.6))
+    train, measure = (
+        replay_strategies(
+            wanted(items, recipes=(recipe,), rounds=6, seeds=6, audits_measure=measures)
+        )
+        for measures in (False, True)
+    )
+
+    one, other = (found.comparison.of("default") for found in (train, measure))
+    assert one.by_labels.spent == other.by_labels.spent
+    assert other.area.value < one.area.value
+    assert train.comparison.of("random").area == measure.comparison.of("random").area
+    assert "only measure" == as_json(measure)["replayed"]["audit_labels"]
+
+
 def test_a_recipe_of_chance_alone_is_a_plan_too() -> None:
     recipe = Recipe(selection=SelectionRecipe(audit_fraction=1.0))
 
