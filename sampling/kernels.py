@@ -118,7 +118,7 @@ def uniforms(digests: UInt64, low: np.uint64, high: np.uint64) -> NDArray[np.flo
         v2 ^= np.uint64(0xFF)
         v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
         drawn = v0 ^ v1 ^ v2 ^ v3
-        found[row] = (np.float64(drawn >> np.uint64(11)) + 0.5) / 9007199254740992.0
+        found[row] = (np.float64(drawn >> np.uint64(12)) + 0.5) / 4503599627370496.0
     return found
 
 
