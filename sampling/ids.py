@@ -92,21 +92,26 @@ class ItemIds:
 def _column(item_ids: Ids) -> pa.Array:
     if isinstance(item_ids, str):
         raise BadPool("item_ids is one string; give a sequence of ids")
-    if isinstance(item_ids, pa.ChunkedArray):
-        item_ids = item_ids.combine_chunks()
-    if not isinstance(item_ids, pa.Array | np.ndarray):
-        item_ids = list(item_ids)
+    given: Any = item_ids
+    if isinstance(given, np.ndarray) and given.dtype.kind in "UT":
+        given = given.tolist()  # as it is, Arrow would end each at its first NUL
+    elif not isinstance(given, pa.Array | pa.ChunkedArray | np.ndarray):
+        given = list(given)
     try:
-        column = pa.array(item_ids, pa.large_string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as cause:
-        raise _not_strings(item_ids) from cause
-    if column.null_count or (isinstance(item_ids, pa.Array) and not _is_text(item_ids.type)):
-        raise _not_strings(item_ids)
-    return column
+        # Arrow has to see for itself what it is given: told to make text, it takes bytes for it.
+        column = pa.array(given) if isinstance(given, list | np.ndarray) else given
+    except (pa.ArrowInvalid, pa.ArrowTypeError, UnicodeEncodeError) as cause:
+        raise _not_strings(given) from cause
+    if column.null_count or (len(column) and not _is_text(column.type)):
+        raise _not_strings(given)
+    column = column.cast(pa.large_string())  # before they are one: chunks may pass 2 GB together
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
 def _not_strings(item_ids: Any) -> BadPool:
@@ -115,7 +120,12 @@ def _not_strings(item_ids: Any) -> BadPool:
         if not isinstance(plain, str):
             kind = type(plain).__name__
             return BadPool(f"item_ids[{row}] is {kind}, not str; turn the ids into strings")
-    return BadPool("an item id cannot be written as UTF-8; turn the ids into plain strings")
+        if any("\ud800" <= letter <= "\udfff" for letter in plain):
+            return BadPool(
+                f"item_ids[{row}] cannot be written as UTF-8 (half a surrogate pair is in it); "
+                "read the ids again with the right encoding"
+            )
+    return BadPool("the item ids are no column of strings; turn them into strings")
 
 
 def _check_distinct(column: pa.Array, digests: UInt64) -> None:
