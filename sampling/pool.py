@@ -112,7 +112,8 @@ class Pool:
 
     Raises:
         BadPool: lengths differ, an id is not a string or is there twice, or a shape is wrong.
-        BadProbabilities: names the first item and category column that is wrong.
+        BadProbabilities: names the first item and category column that is wrong, and whose
+            opinion it is if not the model's own.
     """
 
     def __init__(
@@ -141,7 +142,7 @@ class Pool:
         _check_probabilities(self._probabilities, self._ids, exclusive=exclusive)
         self._labelled = _fitting(labelled, self._embeddings, self._probabilities)
         self._opinions = {
-            "passes": None if passes is None else _passes(passes, self._ids, self.probabilities),
+            "passes": _passes(passes, self._ids, self.probabilities, exclusive=exclusive),
             "modalities": _says("modalities", modalities, self._ids, self.probabilities),
             "models": _says("models", models, self._ids, self.probabilities),
         }
@@ -377,8 +378,14 @@ def _read_only(array: FloatArray) -> FloatArray:
 
 
 def _embeddings(values: ArrayLike | Rows, items: int) -> FloatArray | Rows:
-    # asanyarray: a memmap stays one
+    if hasattr(values, "toarray"):
+        raise BadPool(
+            "embeddings is sparse; bring it down to a few hundred dimensions (a truncated SVD), or "
+            "give it dense"
+        )
+    # asanyarray: a memmap stays one. A DataFrame has a shape, but would give columns for numbers.
     is_plain = isinstance(values, np.ndarray) or not hasattr(values, "shape")
+    is_plain = is_plain or hasattr(values, "to_numpy")
     rows: FloatArray | Rows = np.asanyarray(values) if is_plain else values  # type: ignore[assignment]
     if len(rows.shape) != 2 or rows.shape[0] != items:
         raise BadPool(
@@ -388,11 +395,7 @@ def _embeddings(values: ArrayLike | Rows, items: int) -> FloatArray | Rows:
 
 
 def _group_codes(groups: Sequence[str | None], items: int) -> IntArray:
-    if len(groups) != items:
-        raise BadPool(f"groups has {len(groups)} names, the pool {items} items; give one an item")
-    names = pa.array([None if name is None else str(name) for name in groups], pa.large_string())
-    codes = names.dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    found: IntArray = np.asarray(codes, dtype=np.intp)
+    found, _names = _coded("groups", groups, items)
     alone = np.flatnonzero(found < 0)
     found[alone] = items + np.arange(len(alone))
     return found
@@ -401,14 +404,38 @@ def _group_codes(groups: Sequence[str | None], items: int) -> IntArray:
 def _slice_codes(slices: Sequence[str | None] | None, items: int) -> IntArray:
     if slices is None:
         return np.zeros(items, dtype=np.intp)
-    if len(slices) != items:
-        raise BadPool(f"slices has {len(slices)} names, the pool {items} items; give one an item")
-    names = ["" if name is None else f"={name}" for name in slices]
-    found: IntArray = np.unique(names, return_inverse=True)[1].astype(np.intp)
-    return found
+    codes, names = _coded("slices", slices, items)
+    by_name = sorted(range(len(names)), key=names.__getitem__)
+    place = np.zeros(len(names) + 1, dtype=np.intp)  # the last is of no name, before all others
+    place[by_name] = np.arange(len(names)) + int((codes < 0).any())
+    return place[codes]
 
 
-def _check_probabilities(values: FloatArray, ids: ItemIds, *, exclusive: bool) -> None:
+def _coded(kind: str, given: Sequence[str | None], items: int) -> tuple[IntArray, list[str]]:
+    """Of each item the number of its name, -1 where it has none, and the names."""
+    if len(given) != items:
+        raise BadPool(f"{kind} has {len(given)} names, the pool {items} items; give one an item")
+    named: Any = given
+    if isinstance(named, np.ndarray) and named.dtype.kind in "UT":
+        named = named.tolist()  # as it is, Arrow would end each at its first NUL
+    try:
+        if not isinstance(named, pa.Array | pa.ChunkedArray):
+            named = pa.array(named, from_pandas=True)  # NaN and NA are no names either
+        named = named.cast(pa.large_string())
+    except (pa.ArrowException, UnicodeEncodeError) as cause:
+        raise BadPool(
+            f"{kind} are not names; give strings, and None where there is none"
+        ) from cause
+    if isinstance(named, pa.ChunkedArray):
+        named = named.combine_chunks()
+    coded = named.dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
+    return codes, coded.dictionary.to_pylist()
+
+
+def _check_probabilities(
+    values: FloatArray, ids: ItemIds, *, exclusive: bool, whose: str | None = None
+) -> None:
     if values.ndim != 2 or len(values) != len(ids) or values.shape[1] < 1:
         raise BadPool(
             f"probabilities has shape {values.shape}, the pool {len(ids)} items; "
@@ -417,27 +444,29 @@ def _check_probabilities(values: FloatArray, ids: ItemIds, *, exclusive: bool) -
     if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):  # NaN fails both
         row, column = (int(x) for x in np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0])
         problem = (
-            "the probability is NaN; decide what an unknown category is worth and fill it in"
+            "NaN; decide what an unknown category is worth and fill it in"
             if np.isnan(values[row, column])
-            else f"the probability is {values[row, column]:g}; it must lie in [0, 1]"
+            else f"{values[row, column]:g}; it must lie in [0, 1]"
         )
-        raise BadProbabilities(_name(ids, row), column, problem)
+        raise BadProbabilities(
+            _name(ids, row), column, f"{whose or 'the probability'} is {problem}"
+        )
     if not exclusive:
         return
     if values.shape[1] < 2:
         raise BadPool("exclusive categories need at least two columns; add 'none of these'")
-    _check_sums(values, ids)
+    _check_sums(values, ids, whose=whose or "the probabilities")
 
 
-def _check_sums(values: FloatArray, ids: ItemIds) -> None:
+def _check_sums(values: FloatArray, ids: ItemIds, *, whose: str) -> None:
     sums = values.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1.0) > _SUM_TOLERANCE)
     if len(wrong):
         raise BadProbabilities(
             _name(ids, int(wrong[0])),
             None,
-            f"the probabilities add up to {sums[wrong[0]]:.4g}; exclusive categories must add up "
-            "to 1 (for independent categories make the pool with exclusive=False)",
+            f"{whose} add up to {sums[wrong[0]]:.4g}; exclusive categories must add up to 1 (for "
+            "independent categories make the pool with exclusive=False)",
         )
 
 
@@ -445,14 +474,18 @@ def _name(ids: ItemIds, row: int) -> str:
     return ids.of(np.array([row]))[0]
 
 
-def _passes(passes: ArrayLike, ids: ItemIds, probabilities: FloatArray) -> FloatArray:
+def _passes(
+    passes: ArrayLike | None, ids: ItemIds, probabilities: FloatArray, *, exclusive: bool
+) -> FloatArray | None:
+    if passes is None:
+        return None
     values = _as_floats(passes)
     if values.ndim != 3 or values.shape[1:] != probabilities.shape or len(values) < 2:
         raise BadPool(
             f"passes has shape {values.shape}; give two or more of shape {probabilities.shape}"
         )
-    for one in values:
-        _check_probabilities(one, ids, exclusive=False)
+    for number, one in enumerate(values):
+        _check_probabilities(one, ids, exclusive=exclusive, whose=f"passes[{number}]")
     return _read_only(values)
 
 
@@ -473,7 +506,8 @@ def _says(
                 f"{probabilities.shape}; give the same"
             )
         silent = np.asarray(np.isnan(values).all(axis=1))
-        _check_probabilities(np.where(silent[:, None], 0.0, values), ids, exclusive=False)
+        spoken = np.where(silent[:, None], 0.0, values)
+        _check_probabilities(spoken, ids, exclusive=False, whose=f"{kind}[{name!r}]")
         stacked.append(values)
     return _read_only(np.stack(stacked))
 
