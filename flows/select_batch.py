@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from flows.candidate_pools import (
+    Embedder,
+    Embeddings,
+    asked_so_far,
+    pool_of,
+    shortlist_of,
+)
 from hitl import datasets, logs, queue, selection
 from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet, Refused
@@ -18,7 +24,7 @@ from hitl.policy import Policy
 from hitl.recipe import AUDIT, Recipe, ShareOfPlan
 from hitl.records import BatchId, EntryState, ItemId, ModelVersion, Pick, Split
 from hitl.selection import Candidates
-from sampling import Plan, Pool, SamplingError, Selection, Share, choose, uncertain_order
+from sampling import Plan, Pool, SamplingError, Selection, Share, choose
 
 log = logs.get(__name__)
 
@@ -52,12 +58,6 @@ class NothingToAsk(NotYet):
             "`hitl ingest` brings more"
         )
         self.policy_name = policy_name
-
-
-class Embedder(Protocol):
-    """What gives the diversity embedding; the champion model."""
-
-    def embed(self, texts: list[str]) -> NDArray[np.float32]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +132,24 @@ def select_batch(
         measuring = candidates.where(on_measuring)
         training = candidates.where(~on_measuring & candidates.in_band)
         audits = max(1, round(size * rule.audit_fraction))
-        shortlist = _shortlist(training, rule.candidates_limit, seed=seed)
+        shortlist = shortlist_of(training, rule.candidates_limit, policy=policy, seed=seed)
         items = [ItemId(one) for one in shortlist.item_ids]
-        embeddings = _Embeddings(engine, items, model[1]) if model else None
+        embeddings = Embeddings(engine, items, model[1]) if model else None
+        asked = None
+        if model:
+            asked = asked_so_far(engine, model[1], policy=policy, recipe=recipe, seed=seed)
         chosen = _together(
-            audits=_choose(_AUDIT_SHARES, measuring, limit=audits, seed=seed),
+            audits=_choose(
+                _AUDIT_SHARES, lambda: pool_of(measuring, policy), limit=audits, seed=seed
+            ),
             measuring=measuring,
-            others=_choose(rule.shares, shortlist, embeddings, limit=size - audits, seed=seed + 1),
+            others=_choose(
+                rule.shares,
+                lambda: pool_of(shortlist, policy, embeddings, asked),
+                limit=size - audits,
+                seed=seed + 1,
+                threads=recipe.training.threads,
+            ),
             training=shortlist,
             policy=policy,
         )
@@ -181,58 +192,17 @@ def _report(batch: selection.Batch, *, withdrawn: int, is_new: bool) -> BatchRep
 
 def _choose(
     shares: Sequence[ShareOfPlan],
-    candidates: Candidates,
-    embeddings: _Embeddings | None = None,
+    make_pool: Callable[[], Pool],
     *,
     limit: int,
     seed: int,
+    threads: int = 1,
 ) -> Selection:
     try:
         plan = Plan(tuple(Share(one.name, one.strategy, one.fraction) for one in shares))
-        return choose(plan, _pool(candidates, embeddings), limit=limit, seed=seed)
+        return choose(plan, make_pool(), limit=limit, seed=seed, threads=threads)
     except SamplingError as cause:
         raise CannotSelect(cause) from cause
-
-
-def _pool(candidates: Candidates, embeddings: _Embeddings | None = None) -> Pool:
-    return Pool(
-        candidates.item_ids.tolist(),
-        selection.fill_unknown(candidates.probabilities),
-        embeddings=embeddings,
-        groups=candidates.group_ids.tolist(),
-    )
-
-
-def _shortlist(training: Candidates, limit: int, *, seed: int) -> Candidates:
-    """At most `limit` rows, categories taking turns at their most uncertain, equals by `seed`.
-
-    Some strategies look at the embedding of everything that they are given; the embedding of
-    millions of texts is what a single selection cannot afford.
-    """
-    if len(training) <= limit:
-        return training
-    tie = np.random.default_rng(seed).permutation(len(training))
-    return training.where(np.sort(uncertain_order(_pool(training), limit=limit, tie=tie)))
-
-
-class _Embeddings:
-    """The champion's embedding of some candidates, computed for the rows that are looked at."""
-
-    def __init__(self, engine: Engine, item_ids: list[ItemId], model: Embedder) -> None:
-        self._engine = engine
-        self._item_ids = item_ids
-        self._model = model
-        self._known: dict[int, NDArray[np.float32]] = {}
-        self.shape = (len(item_ids), model.embed([]).shape[1])
-
-    def __getitem__(self, rows: NDArray[np.intp]) -> NDArray[np.float32]:
-        wanted = [row for row in dict.fromkeys(rows.tolist()) if row not in self._known]
-        if wanted:
-            with begin(self._engine) as tx:
-                texts = selection.texts_of(tx, [self._item_ids[row] for row in wanted])
-            self._known |= zip(wanted, self._model.embed(texts), strict=True)
-        empty = np.zeros((0, self.shape[1]), dtype=np.float32)
-        return np.vstack([empty, *(self._known[row] for row in rows.tolist())])
 
 
 def _together(

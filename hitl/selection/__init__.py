@@ -1,6 +1,13 @@
 """Candidates become arrays to choose from, and a choice becomes a batch in the ledger."""
 
-from hitl.selection.candidates import Candidates, evenly_between, fill_unknown, urgency
+from hitl.selection.candidates import (
+    Candidates,
+    evenly_between,
+    fill_unknown,
+    known_columns,
+    reading_seconds,
+    urgency,
+)
 from hitl.selection.store import (
     Batch,
     BatchExists,
@@ -17,7 +24,9 @@ __all__ = [
     "evenly_between",
     "fill_unknown",
     "find_batch",
+    "known_columns",
     "read_candidates",
+    "reading_seconds",
     "record_batch",
     "texts_of",
     "urgency",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+_NONE = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +19,15 @@ class Candidates:
 
     `probabilities` (N, C) come from each item's newest decision by the preferred model, else by
     any; NaN where that model does not know the category. `in_band` (N,) tells which rows lie in
-    a category's review band or have no decision at all. `read_at` is the database's clock just
-    before they were read.
+    a category's review band or have no decision at all. `characters` (N,) is how long each text
+    is. `read_at` is the database's clock just before they were read.
     """
 
     item_ids: NDArray[Any]
     group_ids: NDArray[Any]
     probabilities: FloatArray
     in_band: NDArray[np.bool_]
+    characters: NDArray[np.int64]
     read_at: datetime
 
     def __len__(self) -> int:
@@ -38,6 +40,7 @@ class Candidates:
             self.group_ids[rows],
             self.probabilities[rows],
             self.in_band[rows],
+            self.characters[rows],
             self.read_at,
         )
 
@@ -56,6 +59,21 @@ def fill_unknown(probabilities: FloatArray) -> FloatArray:
     kept = probabilities[:, columns]
     means = np.nanmean(kept, axis=0)
     return np.where(np.isnan(kept), means, kept)
+
+
+def known_columns(probabilities: FloatArray) -> NDArray[np.intp]:
+    """The category columns that `fill_unknown` keeps; none where nothing is known at all."""
+    return np.flatnonzero(~np.isnan(probabilities).all(axis=0)) if len(probabilities) else _NONE
+
+
+def reading_seconds(characters: NDArray[np.int64]) -> FloatArray:
+    """Shape (N,): about how long a reviewer takes over a text of that length.
+
+    Two seconds to decide and click, and reading at 230 words a minute of six characters each: an
+    assumption, good for telling long from short.
+    """
+    seconds: FloatArray = 2.0 + characters / (6.0 * 230.0 / 60.0)
+    return seconds
 
 
 def evenly_between(priorities: FloatArray, *, count: int) -> FloatArray:

@@ -46,7 +46,8 @@ class BatchExists(Refused):
 # (a dead one waits for a person) under a version of the policy that asks one question alike.
 # A withdrawn one may be asked about again.
 _CANDIDATES = """
-    SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id, {columns}
+    SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id,
+           length(i.text) AS characters, {columns}
     FROM items i
     LEFT JOIN (
         SELECT DISTINCT ON (item_id) item_id, probabilities FROM decisions
@@ -81,7 +82,7 @@ def read_candidates(
         text(_CANDIDATES.format(columns=columns)),
         {"preferred": preferred or "", "policy_id": policy.policy_id} | names,
     ).all()
-    probabilities = np.array([row[2:] for row in rows], dtype=np.float64).reshape(-1, count)
+    probabilities = np.array([row[3:] for row in rows], dtype=np.float64).reshape(-1, count)
     low = np.array([one.review_from for one in policy.category])
     high = np.array([one.block_from for one in policy.category])
     # A comparison with NaN is false: an unknown category puts nothing into a band.
@@ -91,6 +92,7 @@ def read_candidates(
         group_ids=np.array([row.group_id for row in rows], dtype=object),
         probabilities=probabilities,
         in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
+        characters=np.array([row.characters for row in rows], dtype=np.int64),
         read_at=read_at,
     )
 

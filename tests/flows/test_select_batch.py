@@ -16,7 +16,7 @@ from hitl.recipe import Recipe, SelectionRecipe, ShareOfPlan
 from hitl.records import BatchId, ModelVersion
 from hitl.selection import BatchExists
 from tests.builders import make_policy
-from tests.flows.worlds import RECIPE, fill, measuring_side
+from tests.flows.worlds import RECIPE, fill, label_batch, measuring_side
 
 pytestmark = pytest.mark.postgres
 
@@ -143,7 +143,34 @@ def test_only_texts_that_a_strategy_looks_at_are_embedded(engine: Engine) -> Non
         model=(ModelVersion("m"), Counting()),
     )
 
-    assert 0 < len(embedded) == len(set(embedded)) <= 4 * 4 * 4
+    assert 0 < len(embedded) == len(set(embedded)) <= 4 * 10 * 4
+
+
+def test_what_is_labelled_is_not_asked_again_in_other_words(engine: Engine) -> None:
+    policy = fill(engine)
+    label_batch(engine, policy, batch_id="first")
+    labelled = {str(one["item_id"]) for one in picks(engine) if one["share"] == "uncertain"}
+
+    class Twins(HashedWords):
+        def embed(self, texts: list[str]) -> NDArray[np.float32]:
+            rows = np.zeros((len(texts), 200), dtype=np.float32)
+            for row, one in zip(rows, texts, strict=True):
+                row[int(one.rsplit(" i", 1)[1]) // 2] = 1.0
+            return rows
+
+    select_batch(
+        engine,
+        batch_id=B1,
+        policy=policy,
+        recipe=recipe_with(batch_size=40, waiting_limit=10_000),
+        seed=1,
+        model=(ModelVersion("m"), Twins()),
+    )
+
+    made = [one for one in picks(engine) if one["batch_id"] == B1 and one["share"] == "uncertain"]
+    pairs = [int(str(one["item_id"])[1:]) // 2 for one in made]
+    assert 32 == len(set(pairs))
+    assert not set(pairs) & {int(one[1:]) // 2 for one in labelled}
 
 
 def test_a_shortlist_takes_turns_and_is_not_the_oldest_ids(engine: Engine) -> None:

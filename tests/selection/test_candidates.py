@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hitl.selection import evenly_between, fill_unknown, urgency
+from hitl.selection import (
+    evenly_between,
+    fill_unknown,
+    known_columns,
+    reading_seconds,
+    urgency,
+)
 
 NAN = float("nan")
 
@@ -45,3 +51,15 @@ def test_what_stands_evenly_between_is_reached_at_the_same_pace() -> None:
 def test_with_nothing_to_stand_between_all_places_are_equal() -> None:
     assert [0.0, 0.0] == evenly_between(np.array([]), count=2).tolist()
     assert [] == evenly_between(np.array([0.5]), count=0).tolist()
+
+
+def test_columns_kept_are_those_that_some_row_knows() -> None:
+    probabilities = np.array([[0.2, NAN, NAN], [NAN, NAN, 0.1]])
+
+    assert [0, 2] == known_columns(probabilities).tolist()
+    assert fill_unknown(probabilities).shape == probabilities[:, known_columns(probabilities)].shape
+    assert [] == known_columns(np.full((2, 3), NAN)).tolist()
+
+
+def test_a_longer_text_takes_longer() -> None:
+    np.testing.assert_allclose([2.0, 62.0], reading_seconds(np.array([0, 1380])))
