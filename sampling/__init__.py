@@ -15,7 +15,7 @@ from sampling.errors import (
     SamplingError,
     UnknownStrategy,
 )
-from sampling.plan import Plan, Selection, Share, allocate, choose
+from sampling.plan import DEFAULT_PLAN, Plan, Selection, Share, allocate, choose
 from sampling.pool import Labelled, Pool
 from sampling.probability import (
     gumbel_top_k,
@@ -29,6 +29,7 @@ from sampling.scores import Strategy, uncertain_order
 from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, strategy_named
 
 __all__ = [
+    "DEFAULT_PLAN",
     "DEFAULT_STRATEGY",
     "DRAWS",
     "STRATEGIES",

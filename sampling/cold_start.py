@@ -1,7 +1,7 @@
 """The first batches, when no model can say yet what it does not know: the shape of the pool alone.
 
-Clusters are found on a part of the pool drawn by keyed ids, 32 rows a cluster; every row is then
-given its nearest centre in one pass. Beside the pool this holds a few numbers a row and that part.
+A pool of more than 32 rows a cluster is stood for by that many, drawn by keyed ids: what a cluster
+is, how large and what is typical of it shows in them, and the cost no longer grows with the pool.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sampling.ids import KEY_BYTES
-from sampling.k_means import k_means
+from sampling.k_means import assign, k_means
 from sampling.pool import FloatArray, IntArray, Pool, best_first
 from sampling.scores import uncertain_order
-from sampling.spread import PoolPoints, nearest_centre, on_grid
+from sampling.spread import on_grid, rows_on_grid
 
 Float32 = NDArray[np.float32]
 
@@ -27,9 +27,9 @@ _LOOKED_AT_PER_CLUSTER = 256
 
 
 def whole_k_means(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """One item for each of `limit` clusters of the whole pool: the one nearest its centre.
+    """One item for each of `limit` clusters, the one nearest its centre; largest cluster first.
 
-    The largest cluster's first. Uncertainty plays no part. Without embeddings it is `uncertain`.
+    Uncertainty plays no part. Without embeddings it is `uncertain`.
 
     Source: k-means (Lloyd, 1982); as a query strategy, Yuan, Lin and Boyd-Graber (2020).
     """
@@ -37,8 +37,8 @@ def whole_k_means(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     if not pool.has_embeddings or limit <= 0:
         return uncertain_order(pool, limit=limit, tie=pool.ids)
     found = _clusters(pool, count=limit, rng=rng)
-    chosen = [rows[0] for rows in found.members(pool, at_most=1)]
-    return _filled(pool, np.asarray(chosen, dtype=np.intp), limit=limit)
+    nearest = np.array([places[0] for places in found.members()], dtype=np.intp)
+    return _filled(pool, found.rows[nearest], limit=limit)
 
 
 def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
@@ -50,7 +50,7 @@ def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     with a next typical item are asked again. Without embeddings it is `uncertain`.
 
     Source: TypiClust of Hacohen, Dekel and Weinshall (2022), "Active Learning on a Budget";
-    in clusters above 256 items the neighbours are looked for among those nearest the centre.
+    in clusters above 256 rows neighbours are looked for among those nearest the centre.
     """
     limit = min(limit, len(pool))
     if not pool.has_embeddings or limit <= 0:
@@ -59,8 +59,8 @@ def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     count = max(limit, min(labelled + limit, _CLUSTERS_AT_MOST))
     found = _clusters(pool, count=count, rng=rng)
     queues = [
-        rows[_by_typicality(on_grid(pool.embeddings(rows)))]
-        for rows in found.members(pool, at_most=_LOOKED_AT_PER_CLUSTER)
+        found.rows[places[_by_typicality(found.grid[places])]]
+        for places in (members[:_LOOKED_AT_PER_CLUSTER] for members in found.members())
     ]
     depth = max((len(queue) for queue in queues), default=0)
     turns = (queue[turn] for turn in range(depth) for queue in queues if turn < len(queue))
@@ -70,45 +70,37 @@ def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
 
 @dataclass(frozen=True, slots=True)
 class _Clusters:
-    """Each row's cluster and squared distance to its centre; each cluster's count of labels."""
+    """Clusters of a part of the pool: rows of the pool and where they lie, by id."""
 
+    rows: IntArray
+    grid: Float32
     owner: IntArray
     near: Float32
     labels: IntArray
 
-    def members(self, pool: Pool, *, at_most: int) -> list[IntArray]:
-        """Rows of each cluster that has any, nearest its centre first; clusters with the fewest
+    def members(self) -> list[IntArray]:
+        """Places of each cluster that has any, nearest its centre first; clusters with the fewest
         labels first, among them the largest."""
         size = np.bincount(self.owner, minlength=len(self.labels))
-        ranks = pool.id_ranks()
-        order = np.lexsort((ranks, self.near, self.owner))
-        starts = np.concatenate([[0], np.cumsum(size)[:-1]])
+        order = np.lexsort((self.near, self.owner))
         by_need = np.lexsort((np.arange(len(size)), -size, self.labels))
-        return [
-            order[starts[one] : starts[one] + min(size[one], at_most)]
-            for one in by_need
-            if size[one]
-        ]
+        ends = np.cumsum(size)
+        return [order[ends[one] - size[one] : ends[one]] for one in by_need if size[one]]
 
 
 def _clusters(pool: Pool, *, count: int, rng: Generator) -> _Clusters:
     drawn = pool.ids.uniforms(rng.bytes(KEY_BYTES))
     part = best_first(-drawn, limit=_ROWS_PER_CLUSTER * count, tie=pool.ids)
-    rows = on_grid(pool.embeddings(part))
-    anchors: Float32 = np.empty((0, pool.dimensions), dtype=np.float32)
+    rows = part[np.argsort(pool.ids.ranks(part))]
+    grid = rows_on_grid(pool, rows)
     if pool.labelled is not None:
-        anchors = on_grid(np.asarray(pool.labelled.embeddings))
-    centres = k_means(np.vstack([rows, anchors]), clusters=count, rng=rng)
-    owner = np.empty(len(pool), dtype=np.intp)
-    near = np.empty(len(pool), dtype=np.float32)
-    points = PoolPoints(pool)
-    for place, block in points.blocks():
-        best, owner[place] = nearest_centre(block, centres)
-        near[place] = points.size[place] - best
-    labels: IntArray = np.zeros(len(centres), dtype=np.intp)
-    if len(anchors):
-        labels = np.bincount(nearest_centre(anchors, centres)[1], minlength=len(centres))
-    return _Clusters(owner, near, labels)
+        grid = np.concatenate([grid, on_grid(np.asarray(pool.labelled.embeddings))])
+    centres = k_means(grid, clusters=count, rng=rng)
+    owner, near = assign(grid, centres)
+    asked = owner[len(rows) :]
+    labels = np.bincount(asked, minlength=len(centres)).astype(np.intp)
+    ours = slice(0, len(rows))
+    return _Clusters(rows, grid[ours], owner[ours], near[ours], labels)
 
 
 def _by_typicality(rows: Float32) -> IntArray:

@@ -17,7 +17,7 @@ Float32 = NDArray[np.float32]
 
 NEAR_DUPLICATE_COSINE = 0.98
 
-_ROWS_PER_BLOCK = 2048
+_ROWS_PER_BLOCK = 512
 
 
 def distinct(strategy: Strategy) -> Strategy:

@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 from sampling.distinct import distinct_rows
 from sampling.ids import KEY_BYTES
 from sampling.k_center import farthest_first
-from sampling.k_means import k_means, representatives
+from sampling.k_means import lloyd, representatives
 from sampling.pool import FloatArray, IntArray, Pool
 from sampling.scores import cost_share, uncertain_order, uncertainty
-from sampling.spread import on_grid
+from sampling.spread import rows_on_grid
 
 Float32 = NDArray[np.float32]
 
-SHORTLIST_FACTOR = 4
-"""Candidates per pick. On nine binary moderation tasks (30 paired seeds) 4 tied with margin and 10
-lost to it on the rarest labels; both beat random."""
+SHORTLIST_FACTOR = 10
+"""Candidates per pick (docs/sampling.md has the measured curves)."""
 
+_LLOYD_STEPS = 3
 _DEPTH_FACTOR = 4  # rows looked at per candidate wanted
 _PICKS_PER_PART = 2000  # k-means is candidates x picks: above this, work in parts of this size
 
@@ -29,10 +29,11 @@ def uncertain_diverse(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
 
     1. The pool in `uncertain_order` (categories take turns); equals in an order drawn by `rng`, so
        that a cold start is a random draw and not the oldest ids.
-    2. The first 4 * limit of it that are no near-duplicate (cosine > 0.98) of an earlier one or of
+    2. The first 10 * limit of it that are no near-duplicate (cosine > 0.98) of an earlier one or of
        a labelled one, and no second member of a group.
-    3. k-means among these (k-means++ start, eight Lloyd steps), each weighted by its uncertainty;
-       from each cluster the one nearest its centre.
+    3. k-means among these, each weighted by its uncertainty: it starts from a cover of them
+       (`farthest_first`, away from what is labelled) and takes three Lloyd steps; from each
+       cluster the one nearest its centre.
     4. Picks in order of uncertainty. Only where the whole pool does not hold `limit` distinct
        candidates do the suppressed ones fill up, in the order of 1.
 
@@ -40,7 +41,8 @@ def uncertain_diverse(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     changes, and no error is raised.
 
     Source: two-step k-means of Zhdanov (2019), "Diverse mini-batch active learning", with
-    near-duplicates and groups taken out first.
+    near-duplicates and groups taken out first. A start by k-means++ spends several centres on
+    each large cluster: 734 of 2,000 clusters hit by 1,000 picks where this hits 993.
     """
     return _one_per_uncertain_cluster(pool, limit=limit, rng=rng, per_second=False)
 
@@ -52,8 +54,8 @@ def uncertain_diverse_per_second(pool: Pool, *, limit: int, rng: Generator) -> I
 
 
 def uncertain_k_center(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
-    """As `uncertain_diverse`, but step 3 covers the candidates: always the one farthest from all
-    chosen, starting at the most uncertain. Spreads more, and takes more outliers."""
+    """As `uncertain_diverse`, but the picks are the cover of step 3 itself, before any Lloyd step.
+    Spreads more, and takes more outliers."""
     limit = min(limit, len(pool))
     shortlist, spare = _shortlist(pool, limit=limit, rng=rng)
     if pool.has_embeddings and len(shortlist) > limit > 0:
@@ -72,7 +74,7 @@ def _one_per_uncertain_cluster(
         weight = uncertainty(pool)
         if per_second:
             weight = weight * cost_share(pool)
-        chosen = np.sort(_one_per_cluster(pool, shortlist, weight, limit=limit, rng=rng))
+        chosen = np.sort(_one_per_cluster(pool, shortlist, weight, limit=limit))
     else:
         chosen = np.arange(min(limit, len(shortlist)))
     return _filled(shortlist, chosen, spare, limit=limit)
@@ -107,7 +109,7 @@ def _filled(shortlist: IntArray, chosen: IntArray, spare: IntArray, *, limit: in
 
 
 def _one_per_cluster(
-    pool: Pool, shortlist: IntArray, weight: FloatArray, *, limit: int, rng: Generator
+    pool: Pool, shortlist: IntArray, weight: FloatArray, *, limit: int
 ) -> IntArray:
     """Places in the shortlist: the one nearest the centre of each of `limit` clusters.
 
@@ -118,9 +120,10 @@ def _one_per_cluster(
     for part in range(parts):
         places = np.arange(part, len(shortlist), parts)
         picks = limit // parts + (part < limit % parts)
-        rows = on_grid(pool.embeddings(shortlist[places]))
+        start = farthest_first(pool.take(shortlist[places]), limit=picks, first=0)
+        rows = rows_on_grid(pool, shortlist[places])
         # A weight of zero would let k-means forget an item that it must still place.
         weights = np.maximum(weight[shortlist[places]].astype(np.float64), 1e-3)
-        centres = k_means(rows, clusters=picks, rng=rng, weights=weights)
+        centres = lloyd(rows, rows[start], weights=weights, steps=_LLOYD_STEPS)
         chosen.append(places[representatives(rows, centres)])
     return np.concatenate(chosen)

@@ -16,7 +16,11 @@ SAME_DISTANCE = 4e-6
 """Squared distances of unit rows closer than this are compared again in float64. Products in
 float32 are off by some 3e-7, and by how much depends on the block that a row happens to be in."""
 
-_KEPT_CURRENT = 2048
+# More of them mean fewer passes over the pool and longer steps between.
+_KEPT_CURRENT = 1024
+_KEPT_AT_MOST = 4096
+_ROWS_PER_KEPT = 64
+
 _COMPARED_AT_ONCE = 1 << 16
 
 
@@ -94,7 +98,8 @@ class _Cover:
         """One pass, and all picks that it settles. False: nothing is left to cover."""
         self._sweep()
         self._bound[self.picks] = -1.0
-        current = best_first(self._bound, limit=_KEPT_CURRENT, tie=np.arange(len(self._bound)))
+        kept = max(_KEPT_CURRENT, min(len(self._bound) // _ROWS_PER_KEPT, _KEPT_AT_MOST))
+        current = best_first(self._bound, limit=kept, tie=np.arange(len(self._bound)))
         near = self._pool.unit_embeddings(current)
         size, distance = _squared(near), self._bound[current]
         bar = _highest_but(self._bound, current)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray
+from sampling.pool import ROWS_PER_BLOCK, IntArray
 from sampling.spread import Points, draw_spread, nearest_centre
 
 Float32 = NDArray[np.float32]
@@ -14,31 +14,33 @@ Float32 = NDArray[np.float32]
 LLOYD_STEPS = 8
 
 
-def k_means(
-    rows: Float32, *, clusters: int, rng: Generator, weights: FloatArray | None = None
-) -> Float32:
-    """Centres of weighted k-means: a k-means++ start, then eight Lloyd steps at most.
+def k_means(rows: Float32, *, clusters: int, rng: Generator) -> Float32:
+    """Centres of k-means: a k-means++ start, then eight Lloyd steps at most.
 
     Args:
         rows: shape (M, D), on the grid, in an order of their own.
-        weights: shape (M,), 0 or more; None: all alike.
 
     Returns:
         Shape (at most `clusters`, D), on the grid; fewer where rows coincide.
 
-    Source: Lloyd (1982) with the start of Arthur and Vassilvitskii (2007). Centres are rounded to
-    the grid each time, so that the same ones come out on every machine.
+    Source: Lloyd (1982) with the start of Arthur and Vassilvitskii (2007).
     """
-    mass = np.ones(len(rows)) if weights is None else weights.astype(np.float64)
     order = np.arange(len(rows))
-    start = draw_spread(Points(rows), limit=clusters, order=order, rng=rng, weights=mass)
-    centres = rows[start]
+    start = draw_spread(Points(rows), limit=clusters, order=order, rng=rng)
+    return lloyd(rows, rows[start], weights=np.ones(len(rows)), steps=LLOYD_STEPS)
+
+
+def lloyd(rows: Float32, centres: Float32, *, weights: NDArray[np.float64], steps: int) -> Float32:
+    """Centres after that many Lloyd steps of weighted k-means, fewer if they come to rest.
+
+    Rounded to the grid each time, so that the same ones come out on every machine.
+    """
     owner: IntArray = np.empty(0, dtype=np.intp)
-    for _ in range(LLOYD_STEPS):
+    for _ in range(steps):
         before, (owner, _near) = owner, assign(rows, centres)
         if np.array_equal(before, owner):
             break
-        centres = _means(rows, mass, owner, centres)
+        centres = _means(rows, weights, owner, centres)
     return centres
 
 

@@ -54,6 +54,15 @@ class Plan:
             raise BadPlan(f"the fractions of the shares add up to {total:g}; make it 1")
 
 
+DEFAULT_PLAN = Plan(
+    (
+        Share("uncertain", "uncertain_diverse", 0.9),
+        Share("random", "random_distinct", 0.1),
+    )
+)
+"""What to use where nothing better is known: docs/sampling.md says what was measured."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What was chosen, best first. Every array has one entry a pick.

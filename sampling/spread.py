@@ -135,6 +135,16 @@ def on_grid(rows: Float32) -> Float32:
     return found
 
 
+def rows_on_grid(pool: Pool, rows: IntArray) -> Float32:
+    """Those rows of the pool on the grid, by blocks: nothing is held twice."""
+    from sampling import kernels
+
+    found = np.empty((len(rows), pool.dimensions), dtype=np.float32)
+    for part in _blocks(len(rows)):
+        kernels.grid(pool.embeddings(rows[part]), STEPS, found[part])
+    return found
+
+
 class Points:
     """Rows in memory, on the grid already."""
 

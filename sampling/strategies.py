@@ -84,4 +84,9 @@ STRATEGIES: dict[str, Strategy] = {
     "modal_avg_confidence": modal_bridge.avg_confidence,
     "modal_max_score": modal_bridge.max_score,
     "modal_avg_score": modal_bridge.avg_score,
+    "modal_ranked_batch": modal_bridge.ranked_batch,
+    "modal_information_density": modal_bridge.information_density,
+    "modal_vote_entropy": modal_bridge.vote_entropy,
+    "modal_consensus_entropy": modal_bridge.consensus_entropy,
+    "modal_max_disagreement": modal_bridge.max_disagreement,
 }
