@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -29,6 +29,16 @@ _MOST_BANDS = 5
 FloatArray = NDArray[np.floating[Any]]
 
 
+class _End(NamedTuple):
+    """Where a curve ends, and how it looks."""
+
+    name: str
+    x: float
+    height: float
+    colour: str
+    marker: str
+
+
 def draw(found: Replayed, path: Path, *, by_minutes: bool) -> Path:
     """Every plan's mean curve, named at its end, as a PNG.
 
@@ -44,25 +54,25 @@ def draw(found: Replayed, path: Path, *, by_minutes: bool) -> Path:
     plans = found.replay.plans
     banded = plans if len(plans) <= _MOST_BANDS else comparison.leaders[:_MOST_BANDS]
     shown: list[FloatArray] = []
-    ends: list[tuple[str, float, float, str]] = []
+    ends: list[_End] = []
     others = [name for name in plans if name != comparison.against]
     for name in plans:
         curve, gap, base = _lines(found, name, by_minutes=by_minutes)
         x = np.asarray(curve.budgets, dtype=np.float64) / (60.0 if by_minutes else 1.0)
         number = others.index(name) if name in others else None
         colour = _BASELINE if number is None else _COLOURS[number % len(_COLOURS)]
+        marker = "." if number is None else _MARKERS[number % len(_MARKERS)]
         if number is not None and name in banded and np.isfinite(gap.low).all():
             low, high = base + gap.low, base + gap.high
             axes.fill_between(x, low, high, color=colour, alpha=0.13, lw=0, zorder=1)
             shown += [np.asarray(low), np.asarray(high)]
         axes.plot(
             x, curve.mean, color=colour, lw=2.0, zorder=3 if number is None else 4,
-            marker="." if number is None else _MARKERS[number % len(_MARKERS)],
-            ms=5.5, mec="white", mew=0.7, solid_capstyle="round",
+            marker=marker, ms=5.5, mec="white", mew=0.7, solid_capstyle="round",
             ls=(0, (2, 1.5)) if number is None else _DASHES[number // len(_COLOURS) % 3],
         )  # fmt: skip
         shown.append(np.asarray(curve.mean))
-        ends.append((name, float(x[-1]), float(curve.mean[-1]), colour))
+        ends.append(_End(name, float(x[-1]), float(curve.mean[-1]), colour, marker))
     values = np.concatenate(shown)
     edge = 0.06 * max(values.max() - values.min(), 0.02)
     axes.set_ylim(max(0.0, values.min() - edge), min(1.0, values.max() + edge))
@@ -97,34 +107,41 @@ def _prepare(axes: Axes) -> None:
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color("#b8bfc7")
     axes.tick_params(length=0, colors=_FAINT, labelsize=10)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
 
 
-def _name_ends(axes: Axes, ends: list[tuple[str, float, float, str]]) -> None:
+def _name_ends(axes: Axes, ends: list[_End]) -> None:
     """Names beside the axes at the height of each curve's end, apart where they would meet."""
     low, high = axes.get_ylim()
     room = (high - low) * min(0.058, 0.98 / len(ends))
     places: list[float] = []
-    ordered = sorted(ends, key=lambda end: end[2])
-    for _, _, height, _ in ordered:
-        places.append(max(height, places[-1] + room) if places else max(height, low))
+    ordered = sorted(ends, key=lambda end: end.height)
+    for end in ordered:
+        places.append(max(end.height, places[-1] + room if places else low))
     # What was pushed over the top comes down again, and pushes what is below it.
     ceiling = high
     for number in reversed(range(len(places))):
         places[number] = min(places[number], ceiling)
         ceiling = places[number] - room
-    right = axes.get_xlim()[1]
+    left, right = axes.get_xlim()
+    aside = right + 0.035 * (right - left)
     size = 10.5 if len(ends) <= 12 else 8.5
-    for (name, x, height, colour), place in zip(ordered, places, strict=True):
+    for end, place in zip(ordered, places, strict=True):
         axes.plot(
-            [x, right, right + 0.03 * (right - axes.get_xlim()[0])], [height, height, place],
-            color=colour, lw=0.7, alpha=0.6, clip_on=False, zorder=2, scalex=False, scaley=False,
+            [end.x, right, aside], [end.height, end.height, place], color=end.colour, lw=0.7,
+            alpha=0.6, clip_on=False, zorder=2, scalex=False, scaley=False,
         )  # fmt: skip
+        axes.plot(
+            [aside], [place], color=end.colour, marker=end.marker, ms=5.5, mec="white", mew=0.7,
+            clip_on=False, zorder=5, scalex=False, scaley=False,
+        )  # fmt: skip
+        # In ink: the light ones of the colours are hard to read as letters.
         axes.annotate(
-            f"{textwrap.shorten(name, 26, placeholder='…')} {height:.3f}", (1.04, place),
-            xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=size,
-            fontweight="bold", annotation_clip=False,
+            f"{textwrap.shorten(end.name, 26, placeholder='…')} {end.height:.3f}", (1.05, place),
+            xycoords=("axes fraction", "data"), va="center", color=_INK, fontsize=size,
+            annotation_clip=False,
         )  # fmt: skip
 
 

@@ -134,6 +134,7 @@ def play(
     with tempfile.TemporaryDirectory(prefix="hitl-replay-") as folder:
         path = Path(folder) / "features.npy"
         np.save(path, features)
+        others = multiprocessing.active_children()
         # Spawned, not forked: a forked OpenMP runtime may hang.
         with ProcessPoolExecutor(
             min(jobs, len(seeds)),
@@ -156,7 +157,11 @@ def play(
                     "take fewer --jobs"
                 ) from cause
             except BaseException:
+                # Whoever interrupts does not wait for seeds that nobody will read.
                 pool.shutdown(wait=False, cancel_futures=True)
+                for child in set(multiprocessing.active_children()) - set(others):
+                    child.terminate()
+                    child.join()
                 raise
     return join([played[seed] for seed in seeds])
 

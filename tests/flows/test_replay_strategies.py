@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,26 @@ def test_processes_beside_each_other_give_the_same_bytes(items: Path) -> None:
     )
 
     assert in_bytes(alone) == in_bytes(beside)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["a process is killed", "a person interrupts"])
+def test_processes_that_are_broken_off_leave_nothing_behind(items: Path, ending: str) -> None:
+    before = set(multiprocessing.active_children())
+
+    def break_off(done: int, _total: int | None) -> None:
+        if not done:
+            return
+        if ending == "a person interrupts":
+            raise KeyboardInterrupt
+        (set(multiprocessing.active_children()) - before).pop().kill()
+
+    with pytest.raises((CannotReplay, KeyboardInterrupt)) as broken:
+        replay_strategies(wanted(items, seeds=12, jobs=2), on_step=break_off)
+
+    if ending == "a process is killed":
+        assert "ended from outside" in str(broken.value)
+    assert before == set(multiprocessing.active_children())
 
 
 def test_a_plan_more_leaves_the_others_as_they_were(items: Path) -> None:
