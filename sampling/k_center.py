@@ -7,21 +7,27 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sampling import products
-from sampling.pool import FloatArray, IntArray, Pool, best_first
+from sampling.pool import IntArray, Pool, best_first, unit
 from sampling.scores import uncertain_order
 
 Float32 = NDArray[np.float32]
 
-SAME_DISTANCE = 4e-6
-"""Squared distances of unit rows closer than this are compared again in float64. Products in
-float32 are off by some 3e-7, and by how much depends on the block that a row happens to be in."""
+SAME_DISTANCE = 1e-5
+"""Squared distances of unit rows closer than this are compared again in float64; a row so near a
+chosen one coincides with it. Squared distances from products in float32 are off by 3e-6 at most
+(64 to 4,096 dimensions, rows that share most of their direction), and by how much depends on the
+block that a row happens to be in."""
 
 # More of them mean fewer passes over the pool and longer steps between.
 _KEPT_CURRENT = 1024
 _KEPT_AT_MOST = 4096
 _ROWS_PER_KEPT = 64
 
+# Of more rows than these that are equally far, only the first by id are compared in float64.
 _COMPARED_AT_ONCE = 1 << 16
+
+_PLAIN_LENGTHS = (1e-30, 1e30)
+"""Products of longer or shorter rows could leave the range of float32."""
 
 
 def k_center(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
@@ -56,6 +62,8 @@ def farthest_first(pool: Pool, *, limit: int, first: int | None = None) -> IntAr
     numbers a row, and the chosen rows.
     """
     limit = min(limit, len(pool))
+    if limit <= 0:
+        return np.empty(0, dtype=np.intp)
     cover = _Cover(pool, limit=limit)
     if first is not None:
         cover.add(first)
@@ -82,12 +90,21 @@ class _Cover:
         self._applied = 0
         self._bound = np.full(len(pool), np.inf, dtype=np.float32)
         self._scale = np.empty(len(pool), dtype=np.float32)  # one over the length; 0 for zeros
+        self._made_unit: set[int] = set()  # where blocks begin that are scaled before products
+        # Squared distances in float64, where they were needed, to so many of the centres.
+        self._exact = np.full(len(pool), np.inf)
+        self._measured = np.zeros(len(pool), dtype=np.int32)
         from sampling import kernels
 
+        least, most = _PLAIN_LENGTHS
         for part, block in pool.embedding_blocks():
             length = kernels.lengths(block)
+            is_zero = length == 0.0
+            if not (is_zero | ((length > least) & (length < most))).all():
+                self._made_unit.add(part.start)
+                length[~is_zero] = 1.0
             with np.errstate(divide="ignore"):
-                self._scale[part] = np.where(length > 0.0, 1.0 / length, 0.0)
+                self._scale[part] = np.where(is_zero, 0.0, 1.0 / length)
 
     def add(self, row: int) -> None:
         self._centres[self._count] = self._pool.unit_embeddings(np.array([row]))[0]
@@ -132,8 +149,9 @@ class _Cover:
         for start in range(0, len(fresh), products.CENTRES_AT_ONCE):
             part_of = fresh[start : start + products.CENTRES_AT_ONCE]
             centres = products.as_tensor(np.ascontiguousarray(part_of))
-            for part, block in self._pool.embedding_blocks():
+            for part, given in self._pool.embedding_blocks():
                 scale = self._scale[part]
+                block = unit(given) if part.start in self._made_unit else given
                 # |x|^2 + |c|^2 - 2 x.c with |x| = 1; a row or a centre of zeros is 1 from others.
                 apart = 2.0 - 2.0 * products.nearest_products(block, centres) * scale
                 apart[scale == 0.0] = 1.0
@@ -145,27 +163,26 @@ class _Cover:
         """The row farthest from all centres, measured in float64; of equals the first by id."""
         if len(rows) > _COMPARED_AT_ONCE:
             rows = self._pool.ids.lowest(rows, limit=_COMPARED_AT_ONCE)
-        exact = np.concatenate(
-            [
-                self._exactly(self._pool.unit_embeddings(rows[start : start + 1024]))
-                for start in range(0, len(rows), 1024)
-            ]
-        )
-        equals = rows[exact == exact.max()]
-        return int(self._pool.ids.lowest(equals, limit=1)[0])
+        # Where many are equally far, most were compared at the last pick already.
+        for measured in np.unique(self._measured[rows]):
+            fresh = rows[self._measured[rows] == measured]
+            for start in range(0, len(fresh), 1024):
+                self._measure(fresh[start : start + 1024], start=int(measured))
+        exact = self._exact[rows]
+        return int(self._pool.ids.lowest(rows[exact == exact.max()], limit=1)[0])
 
-    def _exactly(self, rows: Float32) -> FloatArray:
-        """Squared distance of each row to its nearest centre, in float64."""
-        centres = self._centres[: self._count]
-        distance = np.full(len(rows), np.inf)
-        for start in range(0, len(centres), 1024):
-            part = centres[start : start + 1024]
-            close = _squared(rows)[:, None] + _squared(part) - 2.0 * (rows @ part.T)
-            low = np.minimum(distance, close.min(axis=1, initial=np.inf))
-            for row, centre in np.argwhere(close <= low[:, None] + SAME_DISTANCE):
-                between = rows[row].astype(np.float64) - part[centre]
-                distance[row] = min(distance[row], float(between @ between))
-        return distance
+    def _measure(self, rows: IntArray, *, start: int) -> None:
+        """Bring exact distances up to date that know the centres before `start`."""
+        from sampling import kernels
+
+        points = self._pool.unit_embeddings(rows)
+        exact = self._exact[rows]
+        for first in range(start, self._count, 1024):
+            part = self._centres[first : min(first + 1024, self._count)]
+            close = _squared(points)[:, None] + _squared(part) - 2.0 * (points @ part.T)
+            kernels.lower_exactly(exact, points, part, close, SAME_DISTANCE)
+        self._exact[rows] = exact
+        self._measured[rows] = self._count
 
 
 def _squared(rows: Float32) -> Float32:

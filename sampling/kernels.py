@@ -230,6 +230,29 @@ def lowest_sum(left: Float32, right: Float32, offset: Float32) -> Float32:
 
 
 @compiled
+def lower_exactly(
+    nearest: NDArray[np.float64], rows: Float32, centres: Float32, close: Float32, margin: float
+) -> None:
+    """Lower each of `nearest` to the squared distance of its row to any centre, in float64.
+
+    Args:
+        close: shape (rows, centres), squared distances that are off by less than half `margin`:
+            pairs that cannot be the nearest are passed over.
+    """
+    for row in range(rows.shape[0]):
+        bar = nearest[row]
+        for place in range(centres.shape[0]):
+            bar = min(bar, np.float64(close[row, place]))
+        for place in range(centres.shape[0]):
+            if close[row, place] <= bar + margin:
+                apart = 0.0
+                for column in range(rows.shape[1]):
+                    gap = np.float64(rows[row, column]) - np.float64(centres[place, column])
+                    apart += gap * gap
+                nearest[row] = min(nearest[row], apart)
+
+
+@compiled
 def sums_by_owner(
     rows: Float32, mass: NDArray[np.float64], owner: NDArray[np.intp], owners: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
