@@ -17,6 +17,7 @@ from sampling.errors import BadBudget, BadPool
 from sampling.plan import Plan, choose
 from sampling.pool import BoolArray, FloatArray, IntArray, Labelled, Pool
 from sampling.reach import Reach
+from sampling.scores import Strategy
 
 __all__ = ["Curve", "Fit", "Predict", "Reach", "Replay", "join", "replay"]
 
@@ -32,7 +33,7 @@ Fit = Callable[[IntArray, NDArray[np.generic]], Predict]
 
 
 def replay(
-    plans: Mapping[str, Plan],
+    plans: Mapping[str, Plan | Strategy],
     *,
     item_ids: Sequence[str],
     labels: ArrayLike,
@@ -54,7 +55,8 @@ def replay(
     """Label `start` items, then `rounds` batches of `batch` as each plan would choose them.
 
     Args:
-        plans: by the name they carry in the result. Put a plan of all `random` among them.
+        plans: by the name they carry in the result. Put a plan of all `random` among them. A
+            strategy in place of a plan chooses whole batches by itself, from the pool as it is.
         labels: what a reviewer would answer, first axis N; handed to `fit` as it is.
         fit: called with all rows to train on so far (ascending) and their labels: once a seed for
             the start, which all plans share, and then once a round (but see `Predict`).
@@ -98,10 +100,9 @@ def replay(
                     pool, left = items.pool(bought, rows, predict)
                     # Every round draws anew, and in the same round every plan from one seed.
                     draw = seed * 1_000_003 + turn - 1
-                    chosen = choose(plan, pool, limit=batch, seed=draw)
-                    bought = np.union1d(bought, left[chosen.rows])
-                    trains = np.array([share not in untrained for share in chosen.share])
-                    rows = np.union1d(rows, left[chosen.rows[trains]])
+                    chosen, trains = _batch_of(plan, pool, untrained, limit=batch, seed=draw)
+                    bought = np.union1d(bought, left[chosen])
+                    rows = np.union1d(rows, left[chosen[trains]])
                     predict = getattr(predict, "refit", fit)(rows, items.answers[rows])
                 at = (number, place, turn)
                 scores[at] = beginning_score if turn == 0 else score(predict)
@@ -187,6 +188,17 @@ class _Left:
     def __getitem__(self, rows: IntArray, /) -> FloatArray:
         found: FloatArray = self._points[self._left[rows]]
         return found
+
+
+def _batch_of(
+    plan: Plan | Strategy, pool: Pool, untrained: Collection[str], *, limit: int, seed: int
+) -> tuple[IntArray, BoolArray]:
+    """The rows chosen, and which of them are to be learned from."""
+    if not isinstance(plan, Plan):
+        rows = plan(pool, limit=limit, rng=np.random.default_rng(seed))
+        return rows, np.ones(len(rows), dtype=np.bool_)
+    chosen = choose(plan, pool, limit=limit, seed=seed)
+    return chosen.rows, np.array([share not in untrained for share in chosen.share])
 
 
 def _first_rows(

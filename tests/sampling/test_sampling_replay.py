@@ -361,3 +361,22 @@ def test_no_seed_is_refused() -> None:
 def test_an_unknown_plan_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadPlan, match="'c' was not replayed; there are: uncertain, random"):
         run(seeds=[1], rounds=0).curve("c")
+
+
+def test_a_strategy_may_stand_in_place_of_a_plan() -> None:
+    def by_margin(pool: Pool, *, limit: int, rng: Generator) -> NDArray[np.intp]:
+        return STRATEGIES["margin"](pool, limit=limit, rng=rng)
+
+    found = replay(
+        {"plan": UNCERTAIN, "strategy": by_margin},
+        item_ids=IDS,
+        labels=TRUTH,
+        fit=Threshold,
+        score=accuracy,
+        seeds=range(3),
+        start=4,
+        batch=2,
+        rounds=4,
+    )
+
+    np.testing.assert_array_equal(found.scores[0], found.scores[1])
