@@ -101,17 +101,52 @@ def keep_distinct(
 _BAR = NEAR_DUPLICATE_COSINE * STEPS * STEPS
 
 
-def nearness(pool: Pool, rows: IntArray) -> BoolArray:
-    """Shape (n, n): which of these rows are near-duplicates or of one group; none of itself."""
-    near = np.zeros((len(rows), len(rows)), dtype=np.bool_)
+def walk_distinct(pool: Pool, order: IntArray, *, limit: int) -> tuple[IntArray, IntArray]:
+    """Walk down `order` and take each row unlike all taken before it, up to `limit`.
+
+    Returns:
+        The places taken, and for each of them the first place after it at which a row stood aside
+        for it alone; `len(order)` where none did before the walk ended. Alike are near-duplicates
+        and members of one group.
+    """
+    taken: list[int] = []
+    aside = np.full(min(limit, len(order)), len(order), dtype=np.intp)
+    for start in range(0, len(order), _ROWS_PER_BLOCK):
+        rows = order[start : start + _ROWS_PER_BLOCK]
+        # Of each row how many stand in its way, and the first of them.
+        count = np.zeros(len(rows), dtype=np.intp)
+        first: IntArray = np.zeros(len(rows), dtype=np.intp)
+        for before in range(0, len(taken), _ROWS_PER_BLOCK):
+            near = _alike(pool, rows, order[taken[before : before + _ROWS_PER_BLOCK]])
+            first = np.where((count == 0) & near.any(axis=1), before + near.argmax(axis=1), first)
+            count += near.sum(axis=1)
+        within = np.triu(_alike(pool, rows, rows), k=1)
+        ends = len(rows)
+        for place in range(len(rows)):
+            if count[place]:
+                continue
+            later = within[place]
+            first[later & (count == 0)] = len(taken)
+            count += later
+            taken.append(start + place)
+            if len(taken) == limit:
+                ends = place
+                break
+        alone = np.flatnonzero(count[:ends] == 1)
+        np.minimum.at(aside, first[alone], start + alone)
+        if ends < len(rows):
+            break
+    return np.asarray(taken, dtype=np.intp), aside[: len(taken)]
+
+
+def _alike(pool: Pool, rows: IntArray, others: IntArray) -> BoolArray:
+    """Shape (rows, others): which are near-duplicates or of one group; a row is alike to itself."""
+    alike = np.zeros((len(rows), len(others)), dtype=np.bool_)
     if pool.has_embeddings:
-        grid = on_grid(pool.embeddings(rows))
-        near |= grid @ grid.T > _BAR
+        alike |= on_grid(pool.embeddings(rows)) @ on_grid(pool.embeddings(others)).T > _BAR
     if pool.groups is not None:
-        group = pool.groups[rows]
-        near |= group[:, None] == group
-    np.fill_diagonal(near, False)
-    return near
+        alike |= pool.groups[rows][:, None] == pool.groups[others]
+    return alike
 
 
 def is_near_any(rows: Float32, others: Float32) -> BoolArray:

@@ -10,9 +10,9 @@ from typing import Protocol
 import numpy as np
 from numpy.random import Generator
 
-from sampling.distinct import nearness
+from sampling.distinct import walk_distinct
 from sampling.ids import KEY_BYTES
-from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
+from sampling.pool import FloatArray, IntArray, Pool, best_first
 from sampling.probability import neyman_allocation, race, whole_allocation
 from sampling.scores import Strategy, uncertainty
 
@@ -60,7 +60,8 @@ def weighted_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, 
 
 def stratified_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, FloatArray]:
     """A simple random draw from each slice, as many from each as from the others where it has
-    them: what compares slices. An item's probability is its slice's picks over its size."""
+    them: what compares slices. An item's probability is its slice's picks over its size; with
+    fewer picks than slices, some slices have none and are not measured."""
     sizes = np.bincount(pool.slices)
     return _by_slice(pool, np.ones(len(sizes)), limit=limit, least=0, rng=rng)
 
@@ -109,22 +110,18 @@ def distinct_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, 
     depth = 2 * limit + 64
     while True:
         order = best_first(-numbers, limit=depth, tie=pool.ids)
-        near = nearness(pool, order)
         # One more than wanted: its number is when the turn of all others would have passed.
-        taken = _walk(near, limit=limit + 1)
+        taken, aside = walk_distinct(pool, order, limit=limit + 1)
         if len(taken) > limit or len(order) == len(pool):
             break
         depth *= 4
     end = numbers[order[taken[limit]]] if len(taken) > limit else 1.0
-    picks = taken[:limit]
-    for pick in picks:
-        others = picks[picks != pick]
-        # Look-alikes that came after it, and that no other pick before them stood in the way of.
-        aside = np.flatnonzero(near[pick] & (np.arange(len(order)) > pick))
-        free = [one for one in aside if not near[one, others[others < one]].any()]
-        turn = numbers[order[free[0]]] if free else 1.0
-        inclusion[order[pick]] = min(end, turn)
-    return order[picks], inclusion
+    turns = np.append(numbers[order], 1.0)[
+        aside[:limit]
+    ]  # 1 where nothing stood aside for it alone
+    rows = order[taken[:limit]]
+    inclusion[rows] = np.minimum(turns, end)
+    return rows, inclusion
 
 
 def as_strategy(draw: Draw) -> Strategy:
@@ -154,33 +151,12 @@ def _by_slice(
     sizes = np.bincount(pool.slices, minlength=len(wanted))
     picks = whole_allocation(wanted, sizes, limit=limit, least=least)
     numbers = _numbers(pool, rng)
-    drawn: list[IntArray] = [np.empty(0, dtype=np.intp)]
-    for one, count in enumerate(picks):
-        rows = np.flatnonzero(pool.slices == one)
-        part = pool.ids.take(rows)
-        drawn.append(rows[best_first(-numbers[rows], limit=int(count), tie=part)])
-    rows = np.concatenate(drawn)
+    # Each slice's rows side by side, lowest number first; of equal numbers the lower digest.
+    by_slice = np.lexsort((pool.ids.digests, numbers, pool.slices))
+    slices = pool.slices[by_slice]
+    place = np.arange(len(pool)) - (np.cumsum(sizes) - sizes)[slices]
+    drawn = np.flatnonzero(place < picks[slices])
+    rows, slices = by_slice[drawn], slices[drawn]
     # Slices in step, so that whoever stops half way has half of each.
-    order = np.lexsort((numbers[rows], _progress(pool.slices[rows], picks)))
+    order = np.lexsort((numbers[rows], (place[drawn] + 0.5) / picks[slices]))
     return rows[order], (picks / np.maximum(sizes, 1))[pool.slices]
-
-
-def _progress(slices: IntArray, picks: IntArray) -> FloatArray:
-    """How far through its slice each row is, rows of a slice being side by side in order."""
-    starts = np.concatenate([[0], np.cumsum(picks)[:-1]])
-    place: FloatArray = (np.arange(len(slices)) - starts[slices] + 0.5) / picks[slices]
-    return place
-
-
-def _walk(near: BoolArray, *, limit: int) -> IntArray:
-    """Places in order, each unlike all taken before it, up to `limit`."""
-    taken: list[int] = []
-    stands_aside = np.zeros(len(near), dtype=np.bool_)
-    for place in range(len(near)):
-        if stands_aside[place]:
-            continue
-        taken.append(place)
-        if len(taken) == limit:
-            break
-        stands_aside |= near[place]
-    return np.asarray(taken, dtype=np.intp)

@@ -191,16 +191,17 @@ def whole_allocation(wanted: FloatArray, sizes: IntArray, *, limit: int, least: 
 
     Returns:
         Shape (H,), adding to min(limit, sum of sizes). Where `least` for all is more than there
-        is, slices share evenly.
+        is, slices share evenly: one that `wanted` has nothing for could not be drawn at all.
     """
     sizes = np.asarray(sizes, dtype=np.intp)
     limit = min(limit, int(sizes.sum()))
     picks = np.zeros(len(sizes), dtype=np.intp)
     floor = np.minimum(sizes, least)
+    owing: FloatArray = np.ones(len(sizes))
     if floor.sum() <= limit:
         picks[:] = floor
+        owing = np.maximum(np.asarray(wanted, dtype=np.float64), 1e-12)
     # One pick at a time to whom most is owing for what it has; a slice of none left is passed by.
-    owing = np.maximum(np.asarray(wanted, dtype=np.float64), 1e-12)
     for _ in range(limit - int(picks.sum())):
         need = np.where(picks < sizes, owing / (picks + 0.5), -1.0)
         picks[int(need.argmax())] += 1
