@@ -16,6 +16,7 @@ from sampling.errors import (
     UnknownStrategy,
 )
 from sampling.plan import DEFAULT_PLAN, Plan, Selection, Share, allocate, choose
+from sampling.poisson import PoissonRound, first_that_differs, poisson_round
 from sampling.pool import Labelled, Pool
 from sampling.probability import (
     gumbel_top_k,
@@ -26,7 +27,7 @@ from sampling.probability import (
 )
 from sampling.replay import Curve, Replay, replay
 from sampling.scores import Strategy, uncertain_order
-from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, strategy_named
+from sampling.strategies import DEFAULT_STRATEGY, DRAWS, STRATEGIES, in_a_sentence, strategy_named
 
 __all__ = [
     "DEFAULT_PLAN",
@@ -42,6 +43,7 @@ __all__ = [
     "Curve",
     "Labelled",
     "Plan",
+    "PoissonRound",
     "Pool",
     "Replay",
     "SamplingError",
@@ -51,11 +53,14 @@ __all__ = [
     "UnknownStrategy",
     "allocate",
     "choose",
+    "first_that_differs",
     "gumbel_top_k",
+    "in_a_sentence",
     "keyed_uniforms",
     "lure_weights",
     "neyman_allocation",
     "poisson_probabilities",
+    "poisson_round",
     "replay",
     "strategy_named",
     "uncertain_order",

@@ -138,6 +138,7 @@ def as_strategy(draw: Draw) -> Strategy:
         more, _inclusion = simple_random_draw(pool.take(rest), limit=missing, rng=rng)
         return np.concatenate([rows, rest[more]])
 
+    chosen.__doc__ = draw.__doc__
     return chosen
 
 

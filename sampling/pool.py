@@ -230,12 +230,6 @@ class Pool:
         """Shape (N,): the rows in the order of their ids."""
         return self._ids.order
 
-    def id_ranks(self) -> IntArray:
-        """Shape (N,): place of each row in the order of ids."""
-        ranks = np.empty(len(self), dtype=np.intp)
-        ranks[self.by_id] = np.arange(len(self))
-        return ranks
-
     def take(self, rows: IntArray) -> Pool:
         """These rows as a pool of their own; row i of it is `rows[i]` of this one."""
         rows = np.asarray(rows, dtype=np.intp)

@@ -126,10 +126,14 @@ def keyed_uniforms(item_ids: Ids, *, key: bytes, round_id: str) -> FloatArray:
     An item is selected when its number is below its inclusion probability: independent draws that
     can be audited item by item, and do not depend on the pool around it.
 
-    Source: `ItemIds.uniforms` under the first 16 bytes of HMAC-SHA256(key, round_id).
+    Source: `ItemIds.uniforms` under `round_key`.
     """
-    subkey = hmac.digest(key, round_id.encode(), hashlib.sha256().name)[:KEY_BYTES]
-    return ItemIds(item_ids).uniforms(subkey)
+    return ItemIds(item_ids).uniforms(round_key(key, round_id))
+
+
+def round_key(key: bytes, round_id: str) -> bytes:
+    """The key of one round, 16 bytes: the first of HMAC-SHA256(key, round_id)."""
+    return hmac.digest(key, round_id.encode(), hashlib.sha256().name)[:KEY_BYTES]
 
 
 def lure_weights(proposals: FloatArray, *, items: int) -> FloatArray:

@@ -90,3 +90,9 @@ STRATEGIES: dict[str, Strategy] = {
     "modal_consensus_entropy": modal_bridge.consensus_entropy,
     "modal_max_disagreement": modal_bridge.max_disagreement,
 }
+
+
+def in_a_sentence(name: str) -> str:
+    """What a strategy of `STRATEGIES` chooses: the first sentence of its docstring."""
+    words = " ".join((STRATEGIES[name].__doc__ or "").split())
+    return words.split(". ", 1)[0].rstrip(".")
