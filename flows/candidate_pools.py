@@ -50,6 +50,12 @@ def pool_of(
     )
 
 
+def columns_of(candidates: Candidates, policy: Policy) -> dict[str, int]:
+    """Of each category that some model knows, its column in `pool_of`."""
+    kept = selection.known_columns(candidates.probabilities)
+    return {policy.category[one].id: place for place, one in enumerate(kept.tolist())}
+
+
 def shortlist_of(training: Candidates, limit: int, *, policy: Policy, seed: int) -> Candidates:
     """At most `limit` rows, categories taking turns at their most uncertain, equals by `seed`.
 

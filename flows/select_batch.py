@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from flows.candidate_pools import (
     Embedder,
     Embeddings,
     asked_so_far,
+    columns_of,
     pool_of,
     shortlist_of,
 )
@@ -34,8 +35,8 @@ _AUDIT_SHARES = (ShareOfPlan(name=AUDIT, strategy="random", fraction=1.0),)
 class CannotSelect(Refused):
     """The recipe's plan, or the candidates' numbers, cannot be used as they are."""
 
-    def __init__(self, cause: SamplingError) -> None:
-        super().__init__(f"selection: {cause}")
+    def __init__(self, problem: str) -> None:
+        super().__init__(f"selection: {problem}")
 
 
 class QueueFull(NotYet):
@@ -100,12 +101,15 @@ def select_batch(
 
     Raises:
         BatchExists: the id was used with another policy, recipe, seed or size.
+        CannotSelect: a share names a strategy or category that does not exist, or one that needs
+            what these candidates do not have.
         QueueFull: enough entries wait already.
         NothingToAsk: nothing is left to choose from.
         AlreadyRunning: another selection runs now.
         DatabaseUnavailable: Postgres is away; nothing was kept.
     """
     rule = recipe.selection
+    _check_categories(rule.shares, policy)
     size = rule.batch_size if limit is None else limit
     # One lock for all policies: an item may be open under one of them only.
     with single_flight(engine, "select"):
@@ -140,12 +144,17 @@ def select_batch(
             asked = asked_so_far(engine, model[1], policy=policy, recipe=recipe, seed=seed)
         chosen = _together(
             audits=_choose(
-                _AUDIT_SHARES, lambda: pool_of(measuring, policy), limit=audits, seed=seed
+                _AUDIT_SHARES,
+                lambda: pool_of(measuring, policy),
+                columns={},
+                limit=audits,
+                seed=seed,
             ),
             measuring=measuring,
             others=_choose(
                 rule.shares,
                 lambda: pool_of(shortlist, policy, embeddings, asked),
+                columns=columns_of(shortlist, policy),
                 limit=size - audits,
                 seed=seed + 1,
                 threads=recipe.training.threads,
@@ -194,15 +203,31 @@ def _choose(
     shares: Sequence[ShareOfPlan],
     make_pool: Callable[[], Pool],
     *,
+    columns: Mapping[str, int],
     limit: int,
     seed: int,
     threads: int = 1,
 ) -> Selection:
     try:
-        plan = Plan(tuple(Share(one.name, one.strategy, one.fraction) for one in shares))
+        plan = Plan(
+            tuple(
+                Share(one.name, one.strategy, one.fraction, columns.get(one.category or ""))
+                for one in shares
+            )
+        )
         return choose(plan, make_pool(), limit=limit, seed=seed, threads=threads)
     except SamplingError as cause:
-        raise CannotSelect(cause) from cause
+        raise CannotSelect(str(cause)) from cause
+
+
+def _check_categories(shares: Sequence[ShareOfPlan], policy: Policy) -> None:
+    known = [one.id for one in policy.category]
+    for share in shares:
+        if share.category is not None and share.category not in known:
+            raise CannotSelect(
+                f"share {share.name!r} asks for category {share.category!r}, which policy "
+                f"{policy.name} does not have; write one of: {', '.join(known)}"
+            )
 
 
 def _together(

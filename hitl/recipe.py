@@ -72,11 +72,16 @@ LEAST_AUDIT = 0.05
 
 
 class ShareOfPlan(_Strict):
-    """One share of a batch: a strategy of `sampling.STRATEGIES` and its fraction."""
+    """One share of a batch: a strategy of `sampling.STRATEGIES` and its fraction.
+
+    `category`: as if that category of the policy were all there is. While no model knows it, the
+    share chooses by all of them.
+    """
 
     name: str = Field(min_length=1, max_length=40)
     strategy: str
     fraction: Fraction
+    category: str | None = None
 
 
 class SelectionRecipe(_Strict):

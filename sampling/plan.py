@@ -17,11 +17,15 @@ from sampling.strategies import ALONE, DRAWS, strategy_named
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A part of a batch: `fraction` of it is chosen by `strategy`."""
+    """A part of a batch: `fraction` of it is chosen by `strategy`.
+
+    `column`: as if that category were all there is; None for all categories.
+    """
 
     name: str
     strategy: str
     fraction: float
+    column: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,7 @@ def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
         rng = _stream(seed, share.name)
         drawn: IntArray = np.empty(0, dtype=np.intp)
         if share.strategy in DRAWS:
-            drawn, inclusion = DRAWS[share.strategy](pool, limit=part, rng=rng)
+            drawn, inclusion = DRAWS[share.strategy](_seen_by(share, pool), limit=part, rng=rng)
             inclusion = np.nan_to_num(inclusion)  # not known of what `ALONE` did not draw
             # 1 - (1 - p)(1 - q) in the form that leaves a single draw's number exactly as it is.
             probability = probability + inclusion - probability * inclusion
@@ -189,10 +193,15 @@ def _choose_among_rest(
     if limit <= 0:
         return np.empty(0, dtype=np.intp)
     strategy = strategy_named(share.strategy)
+    seen = _seen_by(share, pool)
     if not taken.any():
-        return strategy(pool, limit=limit, rng=rng)
+        return strategy(seen, limit=limit, rng=rng)
     left = np.flatnonzero(~taken)
-    return left[strategy(pool.after(np.flatnonzero(taken)).take(left), limit=limit, rng=rng)]
+    return left[strategy(seen.after(np.flatnonzero(taken)).take(left), limit=limit, rng=rng)]
+
+
+def _seen_by(share: Share, pool: Pool) -> Pool:
+    return pool if share.column is None else pool.only(share.column)
 
 
 def _in_step(shares: Sequence[tuple[Share, IntArray]]) -> tuple[IntArray, tuple[str, ...]]:

@@ -16,7 +16,7 @@ from hitl.recipe import Recipe, SelectionRecipe, ShareOfPlan
 from hitl.records import BatchId, ModelVersion
 from hitl.selection import BatchExists
 from tests.builders import make_policy
-from tests.flows.worlds import RECIPE, fill, label_batch, measuring_side
+from tests.flows.worlds import RECIPE, fill, gold, label_batch, measuring_side
 
 pytestmark = pytest.mark.postgres
 
@@ -171,6 +171,32 @@ def test_what_is_labelled_is_not_asked_again_in_other_words(engine: Engine) -> N
     pairs = [int(str(one["item_id"])[1:]) // 2 for one in made]
     assert 32 == len(set(pairs))
     assert not set(pairs) & {int(one[1:]) // 2 for one in labelled}
+
+
+def test_a_share_may_look_for_one_category(engine: Engine) -> None:
+    policy = fill(engine)
+    shares = (
+        ShareOfPlan(name="hate", strategy="top_positive", fraction=0.5, category="hate"),
+        ShareOfPlan(name="spam", strategy="top_positive", fraction=0.5, category="spam"),
+    )
+
+    select_batch(engine, batch_id=B1, policy=policy, recipe=recipe_with(shares=shares), seed=1)
+
+    found = {one["share"]: [] for one in picks(engine)} | {"hate": [], "spam": []}
+    for one in picks(engine):
+        found[one["share"]].append(gold(str(one["item_id"])))
+    for category, other in (("hate", "spam"), ("spam", "hate")):
+        held = [answers[category] for answers in found[category]]
+        assert np.mean(held) > 2 * np.mean([answers[category] for answers in found[other]])
+
+
+def test_a_category_that_the_policy_does_not_have_is_refused(engine: Engine) -> None:
+    shares = (ShareOfPlan(name="x", strategy="margin", fraction=1.0, category="tarot"),)
+
+    with pytest.raises(CannotSelect, match=r"'tarot'.*write one of: hate, spam"):
+        select_batch(
+            engine, batch_id=B1, policy=fill(engine), recipe=recipe_with(shares=shares), seed=1
+        )
 
 
 def test_a_shortlist_takes_turns_and_is_not_the_oldest_ids(engine: Engine) -> None:
