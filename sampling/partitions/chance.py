@@ -1,0 +1,80 @@
+"""Draws from the gathered rows as from the whole pool: the same rows, the same probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.random import Generator
+
+from sampling.draws import LEAST_IN_SLICE, distinct_draw
+from sampling.ids import KEY_BYTES
+from sampling.partitions.core_sets import race_weights
+from sampling.partitions.facts import Facts
+from sampling.partitions.gathered import Gathered
+from sampling.partitions.tables import slice_names
+from sampling.pool import FloatArray, IntArray, best_first
+from sampling.probability import neyman_allocation, race, whole_allocation
+from sampling.scores import uncertainty
+
+
+def draw(
+    strategy: str, gathered: Gathered, facts: Facts, *, limit: int, rng: Generator
+) -> tuple[IntArray, FloatArray]:
+    """As `DRAWS[strategy]` from the pool of which `facts` are the sums.
+
+    Returns:
+        Places among the gathered, and the inclusion probability of each of those.
+    """
+    limit = min(limit, facts.items)
+    numbers = gathered.pool.ids.uniforms(rng.bytes(KEY_BYTES))
+    if strategy == "weighted_random":
+        weights = race_weights(uncertainty(gathered.pool), facts.mean_worth)
+        return race(weights, numbers, limit=limit, tie=gathered.pool.ids)
+    if strategy in ("stratified_random", "neyman_random"):
+        return _by_slice(strategy, gathered, facts, numbers, limit=limit)
+    rows = best_first(-numbers, limit=limit, tie=gathered.pool.ids)
+    return rows, np.full(len(gathered), limit / facts.items if facts.items else 0.0)
+
+
+def draw_distinct(
+    gathered: Gathered, facts: Facts, *, limit: int, depth: int, rng: Generator
+) -> tuple[IntArray, FloatArray] | None:
+    """As `random_distinct`; None where the `depth` lowest numbers do not settle it."""
+    if depth >= facts.items:
+        return distinct_draw(gathered.pool, limit=limit, rng=rng)
+    state = rng.bit_generator.state
+    numbers = gathered.pool.ids.uniforms(rng.bytes(KEY_BYTES))
+    lowest = np.sort(best_first(-numbers, limit=depth, tie=gathered.pool.ids))
+    part = gathered.pool.take(lowest)
+    rng.bit_generator.state = state
+    # One more than wanted: only then its number, and not the end of what was handed over, says
+    # when the turn of the others would have passed.
+    if len(distinct_draw(part, limit=limit + 1, rng=rng)[0]) <= limit:
+        return None
+    rng.bit_generator.state = state
+    rows, known = distinct_draw(part, limit=limit, rng=rng)
+    inclusion = np.full(len(gathered), np.nan)
+    inclusion[lowest] = known
+    return lowest[rows], inclusion
+
+
+def _by_slice(
+    strategy: str, gathered: Gathered, facts: Facts, numbers: FloatArray, *, limit: int
+) -> tuple[IntArray, FloatArray]:
+    names, sizes = facts.names, facts.sizes()
+    slices = np.searchsorted(names, slice_names(gathered.table))
+    least = 0
+    wanted: FloatArray = np.ones(len(sizes))
+    if strategy == "neyman_random":
+        rates = facts.rates()
+        deviations = np.sqrt(np.maximum(rates * (1.0 - rates), 0.0)).sum(axis=1)
+        wanted = neyman_allocation(sizes.astype(np.float64), deviations, limit=limit)
+        least = LEAST_IN_SLICE
+    picks = whole_allocation(wanted, sizes, limit=limit, least=least)
+    by_slice = np.lexsort((gathered.pool.ids.digests, numbers, slices))
+    ordered = slices[by_slice]
+    place = np.arange(len(ordered)) - np.searchsorted(ordered, ordered)
+    drawn = np.flatnonzero(place < picks[ordered])
+    rows, ordered = by_slice[drawn], ordered[drawn]
+    # Slices in step, so that whoever stops half way has half of each.
+    order = np.lexsort((numbers[rows], (place[drawn] + 0.5) / picks[ordered]))
+    return rows[order], (picks / np.maximum(sizes, 1))[slices]

@@ -1,0 +1,159 @@
+"""What must be known of all parts before one can choose: sums, and that no id is there twice.
+
+Sums are of whole numbers, so they come out the same however the pool is cut.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from sampling.partitions.core_sets import Sketch
+from sampling.partitions.parts import SECONDS, SLICE, Part
+from sampling.partitions.tables import Terms, pool_of, slice_names
+from sampling.pool import FloatArray, IntArray, Pool
+from sampling.scores import uncertainty
+
+DIGEST = "digest"
+
+_UNIT = float(1 << 42)
+"""A number in [0, 1] is summed in steps of 2**-42; a part of 2**20 rows stays below 2**63."""
+
+_DIGESTS_AT_ONCE = 1 << 24
+
+
+@dataclass(slots=True)
+class Facts:
+    """Sums over parts; `slices` gives of each slice (items, sum of each category's probability),
+    `sketches` of each part (items, one of each criterion that has bars)."""
+
+    items: int = 0
+    worth: int = 0
+    least_seconds: float | None = None
+    slices: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    sketches: list[tuple[int, list[Sketch]]] = field(default_factory=list)
+
+    @property
+    def mean_worth(self) -> float:
+        return self.worth / _UNIT / self.items if self.items else 0.0
+
+    @property
+    def names(self) -> list[str]:
+        """Slices in the order in which `Pool` numbers them."""
+        return sorted(self.slices)
+
+    def sizes(self) -> NDArray[np.intp]:
+        """Shape (H,)."""
+        return np.array([self.slices[name][0] for name in self.names], dtype=np.intp)
+
+    def rates(self) -> FloatArray:
+        """Shape (H, C): each category's mean probability in each slice."""
+        sums = np.array([self.slices[name][1] for name in self.names], dtype=np.float64) / _UNIT
+        found: FloatArray = sums / np.maximum(self.sizes(), 1)[:, None]
+        return found
+
+    def add(self, other: Facts, *, sign: int = 1) -> Self:
+        """These and the other's, or these without them."""
+        self.items += sign * other.items
+        self.worth += sign * other.worth
+        seconds = [one for one in (self.least_seconds, other.least_seconds) if one is not None]
+        self.least_seconds = min(seconds, default=None)
+        for name, (count, sums) in other.slices.items():
+            have, before = self.slices.get(name, (0, [0] * len(sums)))
+            together = [old + sign * new for old, new in zip(before, sums, strict=True)]
+            self.slices[name] = (have + sign * count, together)
+        self.sketches += other.sketches
+        return self
+
+    def without(self, table: pa.Table, terms: Terms) -> Facts:
+        """Of the pool without these rows of it. The least seconds stay those of all."""
+        kept = Facts(self.items, self.worth, self.least_seconds, dict(self.slices))
+        return kept.add(facts_of(table, pool_of(table, terms)), sign=-1)
+
+
+def facts_of(table: pa.Table, pool: Pool) -> Facts:
+    """Of some rows, as a table and as the pool made of it."""
+    found = Facts(len(pool), _whole(uncertainty(pool)))
+    if SECONDS in table.column_names and len(pool):
+        found.least_seconds = float(table.column(SECONDS).to_numpy().min())
+    names = [""]
+    codes: IntArray = np.zeros(len(pool), dtype=np.intp)
+    if SLICE in table.column_names:
+        different, codes = np.unique(slice_names(table), return_inverse=True)
+        names = different.tolist()
+    for number, name in enumerate(names):
+        rows = codes == number
+        sums = [_whole(column[rows]) for column in pool.probabilities.T]
+        found.slices[name] = (int(np.count_nonzero(rows)), sums)
+    return found
+
+
+def to_table(facts: Facts, digests: NDArray[np.uint64]) -> pa.Table:
+    """As it travels: the digests of all ids, sorted, and the sums beside."""
+    said = {
+        "items": facts.items,
+        "worth": facts.worth,
+        "least_seconds": facts.least_seconds,
+        "slices": facts.slices,
+        "sketches": facts.sketches,
+    }
+    table = pa.table({DIGEST: pa.array(np.sort(digests))})
+    return table.replace_schema_metadata({"facts": json.dumps(said)})
+
+
+def from_table(table: pa.Table) -> Facts:
+    """The sums of such a table."""
+    said: dict[str, Any] = json.loads(table.schema.metadata[b"facts"])
+    slices = {name: (count, sums) for name, (count, sums) in said.pop("slices").items()}
+    return Facts(**said, slices=slices)
+
+
+def digests_of(table: pa.Table) -> NDArray[np.uint64]:
+    """Shape (n,), sorted. Of an answer in a file it is read where it is looked at."""
+    found: NDArray[np.uint64] = table.column(DIGEST).combine_chunks().to_numpy()
+    return found
+
+
+def repeated(columns: Sequence[NDArray[np.uint64]], items: int) -> Iterator[np.uint64]:
+    """Digests that occur twice in these sorted columns, a range of them at a time.
+
+    2**24 are looked at together: of a column in a file only that range is read.
+    """
+    ranges = -(-items // _DIGESTS_AT_ONCE)
+    width = (1 << 64) // max(ranges, 1) + 1
+    for number in range(ranges):
+        low, high = number * width, min((number + 1) * width, 1 << 64) - 1
+        part = np.sort(
+            np.concatenate(
+                [
+                    column[
+                        np.searchsorted(column, np.uint64(low)) : np.searchsorted(
+                            column, np.uint64(high), side="right"
+                        )
+                    ]
+                    for column in columns
+                ]
+            )
+        )
+        yield from np.unique(part[1:][part[1:] == part[:-1]])
+
+
+def holders(
+    columns: Sequence[NDArray[np.uint64]], digest: np.uint64, parts: Sequence[Part]
+) -> list[Part]:
+    """Parts that hold an id of this digest."""
+    return [
+        part
+        for column, part in zip(columns, parts, strict=True)
+        if (at := int(np.searchsorted(column, digest))) < len(column) and column[at] == digest
+    ]
+
+
+def _whole(values: FloatArray) -> int:
+    return int(np.rint(values.astype(np.float64) * _UNIT).astype(np.int64).sum())

@@ -1,0 +1,210 @@
+"""The batch from what the parts handed over, share by share, as `sampling.plan` makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from sampling.distinct import distinct_rows
+from sampling.ids import KEY_BYTES
+from sampling.partitions import chance
+from sampling.partitions.asks import Kind, ShareAsk
+from sampling.partitions.core_sets import Lowest
+from sampling.partitions.facts import Facts
+from sampling.partitions.gathered import Gathered
+from sampling.partitions.tables import Terms, by_row
+from sampling.partitions.tasks import Ask, answer
+from sampling.plan import Plan, Selection, _choose_among_rest, _in_step, _stream
+from sampling.pool import FloatArray, IntArray, Pool, best_first
+from sampling.scores import uncertain_order
+from sampling.strategies import strategy_named
+
+CORE_FACTOR = 2
+"""Rows that a part hands over per pick, where a strategy can only be approached."""
+
+
+class TooShallow(Exception):
+    """What the parts handed over for a share does not settle its choice; ask them for more."""
+
+    def __init__(self, ask: ShareAsk) -> None:
+        super().__init__(ask.share.name)
+        self.ask = ask
+
+
+def merge(plan: Plan, asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts) -> Selection:
+    """The batch.
+
+    Args:
+        asks: in the order in which shares choose.
+        gathered: core-sets by the criteria of all of them.
+
+    Raises:
+        TooShallow: a share's own core-set does not go deep enough.
+    """
+    if gathered.everywhere.dimensions:
+        gathered.everywhere.look_at(_likely(asks, gathered, facts))
+    by_chance = [ask for ask in asks if ask.kind is Kind.DRAW]
+    rows, chances = _draw(by_chance, gathered, facts)
+    for ask in asks:
+        if ask.kind is Kind.DRAW:
+            continue
+        taken = np.concatenate([np.empty(0, dtype=np.intp), *rows.values()])
+        rows[ask.share.name] = _choose(ask, gathered, taken, facts)
+        gathered = gathered.with_rows(rows[ask.share.name])
+    chosen, names = _in_step([(share, rows[share.name]) for share in plan.shares])
+    strategy_of = {share.name: share.strategy for share in plan.shares}
+    return Selection(
+        rows=chosen,
+        item_ids=gathered.ids(chosen),
+        share=names,
+        strategy=tuple(strategy_of[name] for name in names),
+        rank=np.arange(len(chosen)),
+        inclusion_probability=np.array([chances.get(row, np.nan) for row in chosen.tolist()]),
+    )
+
+
+def _draw(
+    asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts
+) -> tuple[dict[str, IntArray], dict[int, float]]:
+    """Rows of each share that draws, and the probability of all rows that were drawn.
+
+    Each draws from the whole pool, as `sampling.choose` says.
+    """
+    rows: dict[str, IntArray] = {}
+    probability: FloatArray = np.zeros(len(gathered))
+    measures = np.zeros(len(gathered), dtype=np.bool_)
+    taken = np.zeros(len(gathered), dtype=np.bool_)
+    for ask in asks:
+        rng = _stream(ask.seed, ask.share.name)
+        drawn, inclusion = _drawn(ask, gathered, facts, rng)
+        inclusion = np.nan_to_num(inclusion)
+        probability = probability + inclusion - probability * inclusion
+        measures[drawn] = True
+        drawn = drawn[~taken[drawn]]
+        taken[drawn] = True
+        more = _draw_among_rest(ask, gathered, facts, taken, ask.limit - len(drawn), rng)
+        taken[more] = True
+        rows[ask.share.name] = gathered.rows[np.concatenate([drawn, more])]
+    places = np.flatnonzero(measures)
+    chances = zip(gathered.rows[places].tolist(), probability[places].tolist(), strict=True)
+    return rows, dict(chances)
+
+
+def _drawn(
+    ask: ShareAsk, gathered: Gathered, facts: Facts, rng: Generator
+) -> tuple[IntArray, FloatArray]:
+    if not ask.limit:
+        return np.empty(0, dtype=np.intp), np.zeros(len(gathered))
+    if ask.strategy != "random_distinct":
+        return chance.draw(ask.strategy, gathered, facts, limit=ask.limit, rng=rng)
+    depth = facts.items if _is_whole(gathered, facts) else ask.depth
+    found = chance.draw_distinct(gathered, facts, limit=ask.limit, depth=depth, rng=rng)
+    if found is None:
+        raise TooShallow(ask)
+    return found
+
+
+def _draw_among_rest(
+    ask: ShareAsk,
+    gathered: Gathered,
+    facts: Facts,
+    taken: NDArray[np.bool_],
+    limit: int,
+    rng: Generator,
+) -> IntArray:
+    """What fills up for items that another draw took as well; it has no probability."""
+    if limit <= 0:
+        return np.empty(0, dtype=np.intp)
+    if _is_whole(gathered, facts):
+        return _choose_among_rest(ask.share, gathered.pool, taken, limit=limit, rng=rng)
+    left = np.flatnonzero(~taken)
+    rest = facts.without(gathered.among(np.flatnonzero(taken)).table, gathered.terms)
+    places, _inclusion = chance.draw(ask.strategy, gathered.among(left), rest, limit=limit, rng=rng)
+    return left[places]
+
+
+def _choose(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) -> IntArray:
+    """Rows of the whole pool, of those that are not taken."""
+    if not ask.limit:
+        return np.empty(0, dtype=np.intp)
+    match ask.kind:
+        case Kind.OTHER:
+            return _among_answers(ask, gathered, taken)
+        case Kind.SHORTLIST | Kind.DISTINCT if not _is_whole(gathered, facts):
+            if not _is_settled(ask, gathered, taken):
+                raise TooShallow(ask)
+    rng = _stream(ask.seed, ask.share.name)
+    places = _choose_among_rest(
+        ask.share, gathered.pool, gathered.has(taken), limit=ask.limit, rng=rng
+    )
+    return gathered.rows[places]
+
+
+def _is_whole(gathered: Gathered, facts: Facts) -> bool:
+    return len(gathered) == facts.items
+
+
+def _is_settled(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> bool:
+    """As many rows differ as are wanted, among those that are surely the first of the order."""
+    rest = _rest(gathered, taken)
+    return len(distinct_rows(rest, _order(ask, rest, ask.depth), limit=ask.limit)) == ask.limit
+
+
+def _rest(gathered: Gathered, taken: IntArray) -> Pool:
+    pool, is_taken = gathered.pool, gathered.has(taken)
+    if is_taken.any():
+        pool = pool.after(np.flatnonzero(is_taken)).take(np.flatnonzero(~is_taken))
+    return pool
+
+
+def _order(ask: ShareAsk, pool: Pool, limit: int) -> IntArray:
+    rng = _stream(ask.seed, ask.share.name)
+    if ask.kind is Kind.SHORTLIST:
+        tie = pool.ids.uniforms(rng.bytes(KEY_BYTES))
+        per_second = ask.inside.endswith("_per_second")
+        return uncertain_order(pool, limit=limit, tie=tie, per_second=per_second)
+    return strategy_named(ask.inside)(pool, limit=limit, rng=rng)
+
+
+def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> IntArray:
+    """The strategy among what it chose from each part alone.
+
+    For k_center that is within four times the best possible radius: a part's own picks cover it
+    within twice that, and the picks among those cover them within twice.
+    """
+    everywhere, terms = gathered.everywhere, gathered.terms
+    labelled = terms.labelled
+    if len(taken):
+        labelled = gathered.pool.after(gathered.places(np.sort(taken))).labelled
+    terms = Terms(terms.exclusive, terms.thresholds, labelled)
+    factor = 1 if ask.strategy == "k_center" else CORE_FACTOR
+    asked = Ask(ask.strategy, factor * ask.limit, ask.seed, ask.share.name, terms)
+    calls = everywhere.by_part(taken, also_none=True)
+    found = [table for _place, table in everywhere.kept.ask(answer, calls, asked)]
+    union = Gathered(by_row(found), everywhere, terms)
+    everywhere.look_at(union.rows)
+    rng = _stream(ask.seed, ask.share.name)
+    places = strategy_named(ask.strategy)(union.pool, limit=ask.limit, rng=rng)
+    return union.rows[places]
+
+
+def _likely(asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts) -> IntArray:
+    """Rows whose embeddings will be looked at, so that all are read in one pass."""
+    wanted: list[IntArray] = [np.empty(0, dtype=np.intp)]
+    for ask in asks:
+        match ask.kind:
+            case Kind.SHORTLIST | Kind.DISTINCT:
+                wanted.append(_order(ask, gathered.pool, ask.depth + ask.spare))
+            case Kind.DRAW | Kind.SAMPLE:
+                labelled = gathered.terms.labels
+                for one in ask.criteria(facts, labelled=labelled)[:1]:
+                    if isinstance(one, Lowest):
+                        numbers = gathered.pool.ids.uniforms(one.key)
+                        tie = gathered.pool.ids
+                        wanted.append(best_first(-numbers, limit=one.depth, tie=tie))
+            case Kind.ORDER | Kind.OTHER:
+                pass
+    return gathered.rows[np.unique(np.concatenate(wanted))]
