@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from sampling import products
-from sampling.pool import FloatArray, IntArray, Pool
+from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray, Pool
 from sampling.scores import uncertain_order
 from sampling.spread import PoolPoints, draw_spread
 
@@ -52,19 +52,18 @@ def badge(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     return np.concatenate([rows, more])
 
 
-def residuals(pool: Pool) -> FloatArray:
+def residuals(probabilities: FloatArray, *, exclusive: bool) -> FloatArray:
     """Shape (N, C): gradient of the loss by the logits, were the model's own answer the truth.
 
     Exclusive categories: p less one at the leading category (the first of equals). Independent
     ones: p less one where it is one half or more.
     """
-    p = pool.probabilities
-    answer = np.zeros(p.shape, dtype=p.dtype)
-    if pool.exclusive:
-        answer[np.arange(len(p)), p.argmax(axis=1)] = 1.0
+    # Rows side by side in memory: a sum must not round by how a caller laid them out.
+    found: FloatArray = np.array(probabilities, order="C")
+    if exclusive:
+        found[np.arange(len(found)), found.argmax(axis=1)] -= 1.0
     else:
-        answer[p >= 0.5] = 1.0
-    found: FloatArray = p - answer
+        found[found >= 0.5] -= 1.0
     return found
 
 
@@ -72,12 +71,15 @@ class Gradients:
     """The factored gradients of a pool as points of a space (`spread.Space`)."""
 
     def __init__(self, pool: Pool) -> None:
-        exact = residuals(pool)
-        largest = float(np.einsum("ij,ij->i", exact, exact).max(initial=0.0))
-        steps = np.sqrt(_LARGEST_SQUARE / largest) if largest > 0.0 else 1.0
-        self._residuals = np.rint(exact * np.floor(steps)).astype(np.float32)
+        largest = max(
+            (float(_squared(exact).max()) for _, exact in _residual_blocks(pool)), default=0.0
+        )
+        steps = np.floor(np.sqrt(_LARGEST_SQUARE / largest)) if largest > 0.0 else 1.0
+        self._residuals = np.empty(pool.probabilities.shape, dtype=np.float32)
+        for part, exact in _residual_blocks(pool):
+            self._residuals[part] = np.rint(exact * steps)
         self._points = PoolPoints(pool) if pool.has_embeddings else None
-        self.size = np.einsum("ij,ij->i", self._residuals, self._residuals)
+        self.size: Float32 = _squared(self._residuals)
         if self._points is not None:
             self.size *= self._points.size
 
@@ -103,9 +105,10 @@ class Gradients:
             points = products.as_tensor(self._points.rows(centres))
         for part, block in self._blocks():
             left = torch.mm(directions, products.as_tensor(self._residuals[part]).T)
-            right = torch.ones_like(left)
             if points is not None and block is not None:
                 right = torch.mm(points, products.as_tensor(block).T)
+            else:
+                right = torch.ones_like(left)
             best = kernels.lowest_sum(left.cpu().numpy(), right.cpu().numpy(), self.size[centres])
             apart = np.maximum(best + self.size[part], 0.0)
             np.minimum(nearest[part], apart, out=nearest[part])
@@ -114,4 +117,16 @@ class Gradients:
         if self._points is not None:
             yield from self._points.blocks()
         else:
-            yield slice(0, len(self)), None
+            for start in range(0, len(self), ROWS_PER_BLOCK):
+                yield slice(start, min(start + ROWS_PER_BLOCK, len(self))), None
+
+
+def _residual_blocks(pool: Pool) -> Iterator[tuple[slice, FloatArray]]:
+    for start in range(0, len(pool), ROWS_PER_BLOCK):
+        part = slice(start, start + ROWS_PER_BLOCK)
+        yield part, residuals(pool.probabilities[part], exclusive=pool.exclusive)
+
+
+def _squared(rows: FloatArray) -> FloatArray:
+    size: FloatArray = np.einsum("ij,ij->i", rows, rows)
+    return size
