@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from numpy.random import Generator
 
@@ -10,7 +12,7 @@ from sampling.ids import KEY_BYTES
 from sampling.partitions.core_sets import race_weights
 from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
-from sampling.partitions.tables import slice_names
+from sampling.partitions.tables import slices_of
 from sampling.pool import FloatArray, IntArray, best_first
 from sampling.probability import neyman_allocation, race, whole_allocation
 from sampling.scores import uncertainty
@@ -61,7 +63,8 @@ def _by_slice(
     strategy: str, gathered: Gathered, facts: Facts, numbers: FloatArray, *, limit: int
 ) -> tuple[IntArray, FloatArray]:
     names, sizes = facts.names, facts.sizes()
-    slices = np.searchsorted(names, slice_names(gathered.table))
+    codes, named = slices_of(gathered.table)
+    slices = np.array([bisect_left(names, name) for name in named])[codes]
     least = 0
     wanted: FloatArray = np.ones(len(sizes))
     if strategy == "neyman_random":

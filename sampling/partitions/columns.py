@@ -16,6 +16,7 @@ from sampling.partitions.reading import (
     Unreadable,
     list_width,
     matrix_of,
+    one_chunk,
     shown,
 )
 from sampling.partitions.shards import Shard, is_array, names_of
@@ -82,7 +83,7 @@ class ShardColumns:
         """All rows of a column of single values."""
         if is_array(name):
             return pa.array(ArrayFile(name).read(cut.start, cut.start + cut.rows))
-        column = self.table.column(name, cut.groups).combine_chunks()
+        column = one_chunk(self.table.column(name, cut.groups))
         return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
     def _all(self) -> list[str]:

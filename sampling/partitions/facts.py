@@ -15,9 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sampling.partitions.core_sets import Sketch
-from sampling.partitions.parts import SECONDS, SLICE, Part
-from sampling.partitions.tables import Terms, pool_of, slice_names
-from sampling.pool import FloatArray, IntArray, Pool
+from sampling.partitions.parts import SECONDS, Part
+from sampling.partitions.reading import one_chunk
+from sampling.partitions.tables import Terms, pool_of, slices_of
+from sampling.pool import FloatArray, Pool
 from sampling.scores import uncertainty
 
 DIGEST = "digest"
@@ -79,18 +80,19 @@ class Facts:
 
 def facts_of(table: pa.Table, pool: Pool) -> Facts:
     """Of some rows, as a table and as the pool made of it."""
-    found = Facts(len(pool), _whole(uncertainty(pool)))
+    found = Facts(len(pool), int(_steps(uncertainty(pool)).sum()))
     if SECONDS in table.column_names and len(pool):
         found.least_seconds = float(table.column(SECONDS).to_numpy().min())
-    names = [""]
-    codes: IntArray = np.zeros(len(pool), dtype=np.intp)
-    if SLICE in table.column_names:
-        different, codes = np.unique(slice_names(table), return_inverse=True)
-        names = different.tolist()
-    for number, name in enumerate(names):
-        rows = codes == number
-        sums = [_whole(column[rows]) for column in pool.probabilities.T]
-        found.slices[name] = (int(np.count_nonzero(rows)), sums)
+    codes, names = slices_of(table)
+    sizes = np.bincount(codes, minlength=len(names))
+    order = np.argsort(codes, kind="stable")
+    present = np.flatnonzero(sizes)
+    starts = (np.cumsum(sizes) - sizes)[present]
+    sums = np.empty((len(present), pool.probabilities.shape[1]), dtype=np.int64)
+    for category, column in enumerate(pool.probabilities.T):
+        sums[:, category] = np.add.reduceat(_steps(column)[order], starts)
+    for place, number in enumerate(present.tolist()):
+        found.slices[names[number]] = (int(sizes[number]), sums[place].tolist())
     return found
 
 
@@ -116,7 +118,7 @@ def from_table(table: pa.Table) -> Facts:
 
 def digests_of(table: pa.Table) -> NDArray[np.uint64]:
     """Shape (n,), sorted. Of an answer in a file it is read where it is looked at."""
-    found: NDArray[np.uint64] = table.column(DIGEST).combine_chunks().to_numpy()
+    found: NDArray[np.uint64] = one_chunk(table.column(DIGEST)).to_numpy()
     return found
 
 
@@ -155,5 +157,5 @@ def holders(
     ]
 
 
-def _whole(values: FloatArray) -> int:
-    return int(np.rint(values.astype(np.float64) * _UNIT).astype(np.int64).sum())
+def _steps(values: FloatArray) -> NDArray[np.int64]:
+    return np.rint(values.astype(np.float64) * _UNIT).astype(np.int64)

@@ -227,7 +227,7 @@ def matrix_of(
         Unreadable: a row is null, of another length, or not of floats.
     """
     if isinstance(column, pa.ChunkedArray):
-        column = column.combine_chunks()
+        column = one_chunk(column)
     if column.null_count:
         row = start + first_null(column)
         raise Unreadable(f"column {name!r}, row {row} is null; every item needs {width} numbers")
@@ -244,6 +244,11 @@ def matrix_of(
         raise Unreadable(f"column {name!r} holds a null inside a list; write a number")
     found: FloatArray = values.to_numpy(zero_copy_only=False).reshape(-1, width)
     return found
+
+
+def one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    """All of it; as it is where it is one already, which `combine_chunks` would copy."""
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def first_null(column: pa.Array) -> int:

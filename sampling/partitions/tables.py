@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sampling.partitions.columns import ShardColumns, column_of
 from sampling.partitions.parts import GROUP, SECONDS, SLICE, Part
-from sampling.partitions.reading import Unreadable, first_null, matrix_of
+from sampling.partitions.reading import Unreadable, first_null, matrix_of, one_chunk
 from sampling.pool import FloatArray, IntArray, Labelled, Pool, Rows
 
 ROW, ID, PROBABILITIES = "row", "id", "probabilities"
@@ -72,7 +73,7 @@ def pool_of(table: pa.Table, terms: Terms, *, embeddings: Rows | None = None) ->
         table.column(ID),
         matrix(table, PROBABILITIES),
         embeddings,
-        _listed(table, GROUP),
+        _named(table, GROUP),
         terms.exclusive,
         labelled=terms.labelled,
         passes=np.stack(list(kinds["passes"].values())) if kinds["passes"] else None,
@@ -80,7 +81,7 @@ def pool_of(table: pa.Table, terms: Terms, *, embeddings: Rows | None = None) ->
         models=kinds["models"] or None,
         thresholds=terms.thresholds,
         seconds=table.column(SECONDS).to_numpy() if SECONDS in table.column_names else None,
-        slices=_listed(table, SLICE),
+        slices=_named(table, SLICE),
     )
 
 
@@ -90,11 +91,14 @@ def matrix(table: pa.Table, name: str) -> FloatArray:
     return matrix_of(column, name, column.type.list_size)
 
 
-def slice_names(table: pa.Table) -> list[str]:
-    """Of each row the name by which `Pool` orders slices."""
+def slices_of(table: pa.Table) -> tuple[IntArray, list[str]]:
+    """Of each row the number of its slice, and the slices by names that sort as `Pool` does."""
     if SLICE not in table.column_names:
-        return [""] * len(table)
-    return ["" if name is None else f"={name}" for name in table.column(SLICE).to_pylist()]
+        return np.zeros(len(table), dtype=np.intp), [""]
+    coded = one_chunk(table.column(SLICE)).dictionary_encode()
+    names = ["", *(f"={name}" for name in coded.dictionary.to_pylist())]
+    codes: IntArray = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp) + 1
+    return codes, names
 
 
 def of_rows(table: pa.Table, rows: IntArray) -> pa.Table:
@@ -109,11 +113,8 @@ def by_row(tables: Sequence[pa.Table]) -> pa.Table:
     return of_rows(joined, places).combine_chunks()
 
 
-def _listed(table: pa.Table, name: str) -> list[str | None] | None:
-    if name not in table.column_names:
-        return None
-    names: list[str | None] = table.column(name).to_pylist()
-    return names
+def _named(table: pa.Table, name: str) -> Any:
+    return table.column(name) if name in table.column_names else None
 
 
 def _probabilities(columns: ShardColumns, part: Part) -> FloatArray:

@@ -6,7 +6,8 @@ nothing else, so an answer that was kept is as good as a new one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -49,8 +50,8 @@ class Ask:
 def survey(part: Part, _own: None, asked: tuple[Terms, tuple[Barred, ...]]) -> pa.Table:
     """Digests of the ids, sums over the rows, sketches; refuses what no pool can be made of."""
     terms, criteria = asked
-    with blamed_on(part.shard):
-        table = _read(part)
+    with _blamed(part):
+        table = read_table(part)
         pool = pool_of(table, terms)
         found = facts.facts_of(table, pool)
         found.sketches = [(len(pool), [sketch(pool, one) for one in criteria])]
@@ -60,20 +61,20 @@ def survey(part: Part, _own: None, asked: tuple[Terms, tuple[Barred, ...]]) -> p
 def scan(part: Part, _own: None, asked: tuple[Terms, tuple[Criterion, ...]]) -> pa.Table:
     """The core-set of the criteria, without embeddings."""
     terms, criteria = asked
-    with blamed_on(part.shard):
-        table = _read(part)
+    with _blamed(part):
+        table = read_table(part)
         return of_rows(table, core_set(pool_of(table, terms), criteria))
 
 
 def rows_of(part: Part, own: IntArray, _common: None) -> pa.Table:
     """These rows of the part, by their place in it, without embeddings."""
-    with blamed_on(part.shard):
-        return of_rows(_read(part), own)
+    with _blamed(part):
+        return of_rows(read_table(part), own)
 
 
 def embeddings_of(part: Part, own: IntArray, _common: None) -> pa.Table:
     """Embeddings of these rows of the part, by their place in it."""
-    with blamed_on(part.shard):
+    with _blamed(part):
         found = np.ascontiguousarray(PartRows(part)[own])
         _check_finite(part, own, found)
         return pa.table({ROW: pa.array(own + part.first), EMBEDDING: column_of(found)})
@@ -85,8 +86,8 @@ def answer(part: Part, own: IntArray, asked: Ask) -> pa.Table:
     Args:
         own: rows that are chosen already, by their place.
     """
-    with blamed_on(part.shard), products.threads(1):
-        table = _read(part)
+    with _blamed(part), products.threads(1):
+        table = read_table(part)
         rows = None if part.shard.embeddings is None else PartRows(part)
         pool = pool_of(table, asked.terms, embeddings=rows)
         left = np.setdiff1d(np.arange(part.rows), own)
@@ -99,17 +100,19 @@ def answer(part: Part, own: IntArray, asked: Ask) -> pa.Table:
 
 def ids_with(part: Part, own: NDArray[np.uint64], _common: None) -> pa.Table:
     """Row and id of every item whose digest is one of these."""
-    with blamed_on(part.shard):
-        table = _read(part, only=(ROW, ID))
+    with _blamed(part):
+        table = read_table(part, only=(ROW, ID))
         digests = ItemIds(table.column(ID)).digests
         return of_rows(table, np.flatnonzero(np.isin(digests, own)))
 
 
-def _read(part: Part, only: tuple[str, ...] | None = None) -> pa.Table:
-    """The part's table, of the files as they were when the parts were cut."""
-    if marks_of(part.shard) != part.mark:
-        raise BadShard(part.shard.name, "a file was changed while it was read; choose again")
-    return read_table(part, only=only)
+@contextmanager
+def _blamed(part: Part) -> Iterator[None]:
+    """What goes wrong within is a `BadShard`; so is a file that is not as when parts were cut."""
+    with blamed_on(part.shard):
+        if marks_of(part.shard) != part.mark:
+            raise BadShard(part.shard.name, "a file was changed while it was read; choose again")
+        yield
 
 
 def _check_finite(part: Part, places: IntArray, block: Float32) -> None:
@@ -117,5 +120,5 @@ def _check_finite(part: Part, places: IntArray, block: Float32) -> None:
 
     if block.size and not kernels.is_finite(block):
         row, column = np.argwhere(~np.isfinite(block))[0]
-        ids = _read(part, only=(ID,)).column(ID)
+        ids = read_table(part, only=(ID,)).column(ID)
         raise BadEmbedding(ids[int(places[row])].as_py(), int(column))
