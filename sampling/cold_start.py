@@ -112,6 +112,7 @@ def _by_typicality(rows: Float32) -> IntArray:
     neighbours = min(_NEIGHBOURS, len(rows) - 1)
     # Itself is among the nearest, at 0.
     nearest = np.partition(apart, neighbours, axis=1)[:, : neighbours + 1]
+    nearest.sort(axis=1)  # the order of a partition is the machine's own, and a sum rounds by it
     return np.argsort(np.sqrt(nearest.astype(np.float64)).sum(axis=1), kind="stable")
 
 

@@ -36,7 +36,7 @@ def lloyd(rows: Float32, centres: Float32, *, weights: NDArray[np.float64], step
     Rounded to the grid each time, so that the same ones come out on every machine.
     """
     owner: IntArray = np.empty(0, dtype=np.intp)
-    for _ in range(steps):
+    for _ in range(steps if len(centres) else 0):
         before, (owner, _near) = owner, assign(rows, centres)
         if np.array_equal(before, owner):
             break
@@ -58,6 +58,8 @@ def assign(rows: Float32, centres: Float32) -> tuple[IntArray, Float32]:
 
 def representatives(rows: Float32, centres: Float32) -> IntArray:
     """The row nearest each centre that has any, by centre; of equally near ones the first."""
+    if not len(centres):
+        return np.empty(0, dtype=np.intp)
     owner, near = assign(rows, centres)
     order = np.lexsort((near, owner))
     _present, starts = np.unique(owner[order], return_index=True)

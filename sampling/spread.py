@@ -215,13 +215,21 @@ def nearest_centre(
 
     from sampling import kernels
 
-    made = products.as_tensor(centres)
-    less = -torch.einsum("ij,ij->i", made, made)[:, None]
-    reached = torch.addmm(less, made, products.as_tensor(rows).T, alpha=2.0)
-    best: Float32 = reached.amax(0).cpu().numpy()
-    owner: IntArray = np.empty(0, dtype=np.intp)
-    if want_owner:
-        owner = kernels.first_equal(reached.cpu().numpy(), best)
+    if not len(centres):
+        raise ValueError("there is no centre to be near to")
+    best: Float32 = np.full(len(rows), -np.inf, dtype=np.float32)
+    owner: IntArray = np.zeros(len(rows) if want_owner else 0, dtype=np.intp)
+    points = products.as_tensor(rows).T
+    for start in range(0, len(centres), products.CENTRES_AT_ONCE):
+        made = products.as_tensor(centres[start : start + products.CENTRES_AT_ONCE])
+        less = -torch.einsum("ij,ij->i", made, made)[:, None]
+        reached = torch.addmm(less, made, points, alpha=2.0)
+        found: Float32 = reached.amax(0).cpu().numpy()
+        closer = found > best  # an equal one of an earlier part stays
+        if want_owner:
+            owners = kernels.first_equal(reached.cpu().numpy(), found)
+            owner[closer] = start + owners[closer]
+        best[closer] = found[closer]
     return best, owner
 
 
