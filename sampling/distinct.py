@@ -53,17 +53,24 @@ def distinct_rows(
     Args:
         avoid: matrices of rows on the grid that none may be near to, beside what is labelled.
     """
-    candidates = order[_first_of_group(pool, order)]
     if not pool.has_embeddings:
-        return candidates[:limit]
+        return order[_first_of_group(pool, order)][:limit]
     others = list(avoid)
     if pool.labelled is not None:
         others.append(on_grid(np.asarray(pool.labelled.embeddings)))
-    blocks = (
-        on_grid(pool.embeddings(candidates[start : start + _ROWS_PER_BLOCK]))
-        for start in range(0, len(candidates), _ROWS_PER_BLOCK)
-    )
-    return candidates[keep_distinct(blocks, limit=limit, avoid=others)]
+    walk = _Walk(limit=limit, avoid=others)
+    kept: list[IntArray] = [order[:0]]
+    for start in range(0, len(order), _ROWS_PER_BLOCK):
+        if not walk.room:
+            break
+        rows = order[start : start + _ROWS_PER_BLOCK]
+        groups = None
+        if pool.groups is not None:
+            # Not only the first of each group: that one may be a near-duplicate.
+            rows = rows[~np.isin(pool.groups[rows], walk.groups)]
+            groups = pool.groups[rows]
+        kept.append(rows[walk.keep(on_grid(pool.embeddings(rows)), groups=groups)])
+    return np.concatenate(kept)
 
 
 def keep_distinct(
@@ -79,26 +86,49 @@ def keep_distinct(
     Returns:
         The kept places, in order.
     """
-    kept = list(avoid)
-    places: list[int] = []
+    walk = _Walk(limit=limit, avoid=avoid)
+    places: list[IntArray] = [np.empty(0, dtype=np.intp)]
     start = 0
     for block in blocks:
-        repeats = np.zeros(len(block), dtype=np.bool_)
-        for earlier in kept:
-            repeats |= is_near_any(block, earlier)
-        within = np.tril(block @ block.T > _BAR, k=-1)
-        for place in np.flatnonzero(within.any(axis=1)):  # rows like an earlier one of the block
-            repeats[place] |= bool((within[place] & ~repeats).any())
-        fresh = np.flatnonzero(~repeats)[: limit - len(places)]
-        kept.append(block[fresh])
-        places += (start + fresh).tolist()
+        places.append(start + walk.keep(block))
         start += len(block)
-        if len(places) == limit:
+        if not walk.room:
             break
-    return np.asarray(places, dtype=np.intp)
+    return np.concatenate(places)
 
 
 _BAR = NEAR_DUPLICATE_COSINE * STEPS * STEPS
+
+
+class _Walk:
+    """What is kept so far: where it lies, its groups, and the room for more."""
+
+    def __init__(self, *, limit: int, avoid: Sequence[Float32]) -> None:
+        self.room = limit
+        self.groups: IntArray = np.empty(0, dtype=np.intp)
+        self._avoid = list(avoid)
+        self._kept: list[Float32] = []
+
+    def keep(self, block: Float32, *, groups: IntArray | None = None) -> IntArray:
+        """Places of these rows on the grid that are kept now, unlike all before them."""
+        repeats = np.zeros(len(block), dtype=np.bool_)
+        for earlier in (*self._avoid, *self._kept):
+            repeats |= is_near_any(block, earlier)
+        within = block @ block.T > _BAR
+        if groups is not None:
+            within |= groups[:, None] == groups
+        within = np.tril(within, k=-1)
+        for place in np.flatnonzero(within.any(axis=1) & ~repeats):  # like an earlier one of these
+            repeats[place] = bool((within[place] & ~repeats).any())
+        fresh = np.flatnonzero(~repeats)[: self.room]
+        self.room -= len(fresh)
+        if groups is not None:
+            self.groups = np.concatenate([self.groups, groups[fresh]])
+        if self._kept and len(self._kept[-1]) < _ROWS_PER_BLOCK:  # few large ones, not many small
+            self._kept[-1] = np.concatenate([self._kept[-1], block[fresh]])
+        elif len(fresh):
+            self._kept.append(block[fresh])
+        return fresh
 
 
 def walk_distinct(pool: Pool, order: IntArray, *, limit: int) -> tuple[IntArray, IntArray]:
