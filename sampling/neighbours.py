@@ -27,7 +27,8 @@ def near_positives(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     `limit`, or no positive or no embedding is known, each category's likeliest in turn fill up.
 
     Source: SEALS of Coleman et al. (2022), "Similarity Search for Efficient Active Learning and
-    Search of Rare Concepts"; neighbours are exact, and of positives alone.
+    Search of Rare Concepts"; neighbours are exact (on the grid of `spread`), and of positives
+    alone.
     """
     limit = min(limit, len(pool))
     near = _neighbours(pool) if limit > 0 else np.empty(0, dtype=np.intp)
@@ -43,27 +44,26 @@ def _neighbours(pool: Pool) -> IntArray:
     """Rows that are among the nearest of a known positive, ascending."""
     if pool.labelled is None or not pool.has_embeddings:
         return np.empty(0, dtype=np.intp)
-    positives = np.asarray(pool.labelled.embeddings)[pool.labelled.positive][-_POSITIVES_AT_MOST:]
+    positives = np.asarray(pool.labelled.embeddings)[pool.labelled.positive]
+    # Of one of zeros nothing is known; it would be as near to any item as to any other.
+    positives = positives[positives.any(axis=1)][-_POSITIVES_AT_MOST:]
     if not len(positives):
         return np.empty(0, dtype=np.intp)
     known = products.as_tensor(on_grid(positives))
     wanted = min(NEIGHBOURS, len(pool))
     likeness = np.full((len(positives), wanted), -np.inf, dtype=np.float32)
-    rows = np.zeros((len(positives), wanted), dtype=np.intp)
-    for part, block in PoolPoints(pool).blocks():
+    points = PoolPoints(pool)
+    for _part, block in points.blocks():
         found = products.inner(known, block)
         lowest = likeness.min(axis=1)
         for one in np.flatnonzero(found.max(axis=1) > lowest):
-            places = np.flatnonzero(found[one] > lowest[one])
-            both = np.concatenate([likeness[one], found[one, places]])
-            names = np.concatenate([rows[one], part.start + places])
-            best = np.argpartition(-both, wanted - 1)[:wanted]
-            likeness[one], rows[one] = both[best], names[best]
+            both = np.concatenate([likeness[one], found[one][found[one] > lowest[one]]])
+            likeness[one] = np.partition(both, len(both) - wanted)[-wanted:]
     # Where the last of the nearest are equally near, all of them are neighbours: which of them
     # came first in the pool must not matter.
     bars = likeness.min(axis=1)
     near = np.zeros(len(pool), dtype=np.bool_)
-    for part, block in PoolPoints(pool).blocks():
+    for part, block in points.blocks():
         near[part] = (products.inner(known, block) >= bars[:, None]).any(axis=0)
     return np.flatnonzero(near)
 
