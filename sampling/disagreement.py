@@ -58,6 +58,7 @@ def mutual_information(opinions: FloatArray, exclusive: bool) -> FloatArray:
     Args:
         opinions: shape (T, N, C), without NaN.
     """
+    opinions = opinions.astype(np.float64)  # small differences of entropies
     mean = opinions.mean(axis=0)
     if exclusive:
         apart = np.mean([entropy_worth(one) for one in opinions], axis=0)
@@ -65,11 +66,13 @@ def mutual_information(opinions: FloatArray, exclusive: bool) -> FloatArray:
     else:
         apart = np.mean([binary_entropy(one).sum(axis=1) for one in opinions], axis=0)
         found = binary_entropy(mean).sum(axis=1) - apart
+    found[(opinions == opinions[0]).all(axis=(0, 2))] = 0.0  # whatever their mean is rounded to
     return np.maximum(found, 0.0)
 
 
 def widest_gap(opinions: FloatArray, exclusive: bool) -> FloatArray:
-    """Shape (N,), in [0, 1]: over categories, the most by which two that have a say differ.
+    """Shape (N,), in [0, 1]: over categories, the most by which two that have a say differ; -1
+    where fewer than two have.
 
     Args:
         opinions: shape (T, N, C), a row of NaN where one has none.
@@ -78,8 +81,7 @@ def widest_gap(opinions: FloatArray, exclusive: bool) -> FloatArray:
     highest = np.where(silent, -np.inf, opinions).max(axis=0)
     lowest = np.where(silent, np.inf, opinions).min(axis=0)
     heard = (~silent[:, :, 0]).sum(axis=0)
-    gap = np.where((heard >= 2)[:, None], highest - lowest, 0.0).max(axis=1)
-    found: FloatArray = gap
+    found: FloatArray = np.where(heard >= 2, (highest - lowest).max(axis=1), -1.0)
     return found
 
 
@@ -87,8 +89,10 @@ def _entropy_of_votes(opinions: FloatArray, exclusive: bool) -> FloatArray:
     if exclusive:
         categories = np.arange(opinions.shape[2])
         shares = (opinions.argmax(axis=2)[:, :, None] == categories).mean(axis=0)
-        return entropy_worth(shares)
-    found: FloatArray = binary_entropy((opinions >= 0.5).mean(axis=0)).max(axis=1)
+        return entropy_worth(np.sort(shares, axis=1))  # in one order, so that equals round alike
+    votes = (opinions >= 0.5).sum(axis=0)
+    fewer = np.minimum(votes, len(opinions) - votes) / len(opinions)
+    found: FloatArray = binary_entropy(fewer).max(axis=1)
     return found
 
 
