@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sampling import products
-from sampling.errors import BadBudget
+from sampling.errors import BadBudget, BadPool
 from sampling.partitions import facts
 from sampling.partitions.asks import DEEPEST, ShareAsk
 from sampling.partitions.core_sets import Criterion, core_set, has_bars, with_bars
@@ -122,11 +122,13 @@ def _survey(asks: Sequence[ShareAsk], everywhere: Everywhere, terms: Terms) -> F
         BadShard: a part holds what no pool may, or two parts the same item.
     """
     found = Facts()
-    asked = tuple(one for one in _criteria(asks, terms, found) if has_bars(one))
+    criteria = tuple(one for one in _criteria(asks, terms, found) if has_bars(one))
+    columns = tuple(dict.fromkeys(ask.share.column for ask in asks))
+    asked = (terms.of_parts(), columns, criteria)
     nothing = np.empty(0, dtype=np.uint64)
     digests: list[NDArray[np.uint64]] = [nothing] * len(everywhere.parts)
     calls = [(part, None) for part in everywhere.parts]
-    for place, table in everywhere.kept.ask(survey, calls, (terms.of_parts(), asked)):
+    for place, table in everywhere.kept.ask(survey, calls, asked):
         found.add(facts.from_table(table))
         digests[place] = facts.digests_of(table)
     for digest in facts.repeated(digests, found.items):
@@ -155,7 +157,17 @@ def _refuse_if_twice(everywhere: Everywhere, parts: Sequence[Part], digest: np.u
 def _asks(
     plan: Plan, *, limit: int, seed: int, deeper: dict[str, int], everywhere: Everywhere
 ) -> list[ShareAsk]:
-    """In the order in which they choose: those by chance first."""
+    """In the order in which they choose: those by chance first.
+
+    Raises:
+        BadPool: a share looks at a category that is not there.
+    """
+    categories = everywhere.parts[0].form.categories
+    for share in plan.shares:
+        if share.column is not None and not 0 <= share.column < categories:
+            raise BadPool(
+                f"share {share.name!r} looks at category column {share.column} of {categories}"
+            )
     parts = allocate(limit, [share.fraction for share in plan.shares])
     asks = [
         ShareAsk(

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from flows.cli import demo, look, loop, models, replay, servers, strategies
+from flows.cli import demo, look, loop, models, partitioned, replay, servers, strategies
 from flows.cli.output import errors
 from flows.faults import place_of
 from hitl import logs
@@ -19,7 +19,16 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # locals may hold content or secrets
     help="A human-in-the-loop active-learning pipeline for content moderation.",
 )
-for room in (servers.app, loop.app, models.app, look.app, strategies.app, replay.app, demo.app):
+for room in (
+    servers.app,
+    loop.app,
+    models.app,
+    look.app,
+    strategies.app,
+    partitioned.app,
+    replay.app,
+    demo.app,
+):
     # One flat list of commands; a Typer per file only keeps the files small.
     app.registered_commands += room.registered_commands
     app.registered_groups += room.registered_groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -19,6 +19,7 @@ from sampling.partitions.core_sets import (
 )
 from sampling.partitions.facts import Facts
 from sampling.plan import Share, _stream
+from sampling.pool import Pool
 from sampling.strategies import DRAWS
 
 DEEPEST = 1 << 20
@@ -146,6 +147,14 @@ class ShareAsk:
         """
         if not self.limit:
             return ()
+        asked = self._criteria(facts, labelled=labelled)
+        return tuple(replace(one, column=self.share.column) for one in asked)
+
+    def seen(self, pool: Pool) -> Pool:
+        """The pool as the share sees it: all categories, or its own."""
+        return pool if self.share.column is None else pool.only(self.share.column)
+
+    def _criteria(self, facts: Facts, *, labelled: int) -> tuple[Criterion, ...]:
         rng = _stream(self.seed, self.share.name)
         first, second = rng.bytes(KEY_BYTES), rng.bytes(KEY_BYTES)
         deep = self.depth + self.spare
@@ -189,7 +198,7 @@ class ShareAsk:
             case "random_distinct":
                 return (Lowest(first, self.depth),)
             case "weighted_random":
-                mean = facts.mean_worth
+                mean = facts.mean_worth(self.share.column)
                 return (Arriving(first, self.limit + 1, mean), Arriving(second, again, mean))
             case "random":
                 return (Lowest(first, self.limit), Lowest(second, again))

@@ -13,26 +13,28 @@ from sampling.partitions.core_sets import race_weights
 from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
 from sampling.partitions.tables import slices_of
+from sampling.plan import Share
 from sampling.pool import FloatArray, IntArray, best_first
 from sampling.probability import neyman_allocation, race, whole_allocation
 from sampling.scores import uncertainty
 
 
 def draw(
-    strategy: str, gathered: Gathered, facts: Facts, *, limit: int, rng: Generator
+    share: Share, gathered: Gathered, facts: Facts, *, limit: int, rng: Generator
 ) -> tuple[IntArray, FloatArray]:
-    """As `DRAWS[strategy]` from the pool of which `facts` are the sums.
+    """As the share's draw from the pool of which `facts` are the sums.
 
     Returns:
         Places among the gathered, and the inclusion probability of each of those.
     """
     limit = min(limit, facts.items)
     numbers = gathered.pool.ids.uniforms(rng.bytes(KEY_BYTES))
-    if strategy == "weighted_random":
-        weights = race_weights(uncertainty(gathered.pool), facts.mean_worth)
+    if share.strategy == "weighted_random":
+        seen = gathered.pool if share.column is None else gathered.pool.only(share.column)
+        weights = race_weights(uncertainty(seen), facts.mean_worth(share.column))
         return race(weights, numbers, limit=limit, tie=gathered.pool.ids)
-    if strategy in ("stratified_random", "neyman_random"):
-        return _by_slice(strategy, gathered, facts, numbers, limit=limit)
+    if share.strategy in ("stratified_random", "neyman_random"):
+        return _by_slice(share, gathered, facts, numbers, limit=limit)
     rows = best_first(-numbers, limit=limit, tie=gathered.pool.ids)
     return rows, np.full(len(gathered), limit / facts.items if facts.items else 0.0)
 
@@ -60,15 +62,17 @@ def draw_distinct(
 
 
 def _by_slice(
-    strategy: str, gathered: Gathered, facts: Facts, numbers: FloatArray, *, limit: int
+    share: Share, gathered: Gathered, facts: Facts, numbers: FloatArray, *, limit: int
 ) -> tuple[IntArray, FloatArray]:
     names, sizes = facts.names, facts.sizes()
     codes, named = slices_of(gathered.table)
     slices = np.array([bisect_left(names, name) for name in named])[codes]
     least = 0
     wanted: FloatArray = np.ones(len(sizes))
-    if strategy == "neyman_random":
+    if share.strategy == "neyman_random":
         rates = facts.rates()
+        if share.column is not None:
+            rates = rates[:, share.column : share.column + 1]
         deviations = np.sqrt(np.maximum(rates * (1.0 - rates), 0.0)).sum(axis=1)
         wanted = neyman_allocation(sizes.astype(np.float64), deviations, limit=limit)
         least = LEAST_IN_SLICE

@@ -30,8 +30,18 @@ _RATIO = 1.1
 _ANY_KEY = bytes(KEY_BYTES)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Which category alone a criterion looks at; None: all of them."""
+
+    column: int | None = None
+
+    def of(self, pool: Pool) -> Pool:
+        return pool if self.column is None else pool.only(self.column)
+
+
 @dataclass(frozen=True, slots=True)
-class Lowest:
+class Lowest(_Seen):
     """The lowest keyed numbers."""
 
     key: bytes
@@ -40,7 +50,7 @@ class Lowest:
 
 
 @dataclass(frozen=True, slots=True)
-class LowestOfSlices:
+class LowestOfSlices(_Seen):
     """The lowest keyed numbers of each slice."""
 
     key: bytes
@@ -48,7 +58,7 @@ class LowestOfSlices:
 
 
 @dataclass(frozen=True, slots=True)
-class Arriving:
+class Arriving(_Seen):
     """The first to arrive in `weighted_random`'s race, whose weights need the whole pool's mean."""
 
     key: bytes
@@ -57,7 +67,7 @@ class Arriving:
 
 
 @dataclass(frozen=True, slots=True)
-class Best:
+class Best(_Seen):
     """The first of a strategy that orders rows by a worth of their own, equals by id."""
 
     strategy: str
@@ -65,7 +75,7 @@ class Best:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(_Seen):
     """The first of each category, of all together, and the last of each: what `by_turns` reads.
 
     A category speaks only for rows above its lowest worth, so some of the lowest go along.
@@ -104,7 +114,7 @@ def core_set(pool: Pool, criteria: Iterable[Criterion]) -> IntArray:
     """Rows that any of the criteria asks for, ascending."""
     kept: list[IntArray] = [np.empty(0, dtype=np.intp)]
     for one in criteria:
-        kept += _rows(pool, one)
+        kept += _rows(one.of(pool), one)
     return np.unique(np.concatenate(kept))
 
 
@@ -116,7 +126,7 @@ def has_bars(criterion: Criterion) -> TypeGuard[Barred]:
 def sketch(pool: Pool, criterion: Barred) -> Sketch:
     """Where the part's first rows stand, at some of their ranks."""
     found: Sketch = []
-    for order in _orders(pool, criterion):
+    for order in _orders(criterion.of(pool), criterion):
         rows = _first(pool, order, np.arange(len(pool)))
         rows = rows[_ranks(len(rows)) - 1]
         # Of equals by id no place is known: any of them might be the first.

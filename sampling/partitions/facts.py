@@ -6,7 +6,7 @@ Sums are of whole numbers, so they come out the same however the pool is cut.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -31,18 +31,18 @@ _DIGESTS_AT_ONCE = 1 << 24
 
 @dataclass(slots=True)
 class Facts:
-    """Sums over parts; `slices` gives of each slice (items, sum of each category's probability),
-    `sketches` of each part (items, one of each criterion that has bars)."""
+    """Sums over parts. `worth` is of uncertainty, by the category that is looked at alone (None:
+    all); `slices` gives of each slice (items, sum of each category's probability), `sketches` of
+    each part (items, one of each criterion that has bars)."""
 
     items: int = 0
-    worth: int = 0
+    worth: dict[int | None, int] = field(default_factory=dict)
     least_seconds: float | None = None
     slices: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     sketches: list[tuple[int, list[Sketch]]] = field(default_factory=list)
 
-    @property
-    def mean_worth(self) -> float:
-        return self.worth / _UNIT / self.items if self.items else 0.0
+    def mean_worth(self, column: int | None) -> float:
+        return self.worth.get(column, 0) / _UNIT / self.items if self.items else 0.0
 
     @property
     def names(self) -> list[str]:
@@ -62,7 +62,8 @@ class Facts:
     def add(self, other: Facts, *, sign: int = 1) -> Self:
         """These and the other's, or these without them."""
         self.items += sign * other.items
-        self.worth += sign * other.worth
+        for column, worth in other.worth.items():
+            self.worth[column] = self.worth.get(column, 0) + sign * worth
         seconds = [one for one in (self.least_seconds, other.least_seconds) if one is not None]
         self.least_seconds = min(seconds, default=None)
         for name, (count, sums) in other.slices.items():
@@ -74,13 +75,20 @@ class Facts:
 
     def without(self, table: pa.Table, terms: Terms) -> Facts:
         """Of the pool without these rows of it. The least seconds stay those of all."""
-        kept = Facts(self.items, self.worth, self.least_seconds, dict(self.slices))
-        return kept.add(facts_of(table, pool_of(table, terms)), sign=-1)
+        kept = Facts(self.items, dict(self.worth), self.least_seconds, dict(self.slices))
+        return kept.add(facts_of(table, pool_of(table, terms), tuple(self.worth)), sign=-1)
 
 
-def facts_of(table: pa.Table, pool: Pool) -> Facts:
-    """Of some rows, as a table and as the pool made of it."""
-    found = Facts(len(pool), int(_steps(uncertainty(pool)).sum()))
+def facts_of(table: pa.Table, pool: Pool, columns: Iterable[int | None]) -> Facts:
+    """Of some rows, as a table and as the pool made of it.
+
+    Args:
+        columns: the categories that are looked at alone; None among them: all.
+    """
+    found = Facts(len(pool))
+    for one in columns:
+        seen = pool if one is None else pool.only(one)
+        found.worth[one] = int(_steps(uncertainty(seen)).sum())
     if SECONDS in table.column_names and len(pool):
         found.least_seconds = float(table.column(SECONDS).to_numpy().min())
     codes, names = slices_of(table)
@@ -100,7 +108,7 @@ def to_table(facts: Facts, digests: NDArray[np.uint64]) -> pa.Table:
     """As it travels: the digests of all ids, sorted, and the sums beside."""
     said = {
         "items": facts.items,
-        "worth": facts.worth,
+        "worth": list(facts.worth.items()),
         "least_seconds": facts.least_seconds,
         "slices": facts.slices,
         "sketches": facts.sketches,
@@ -113,7 +121,8 @@ def from_table(table: pa.Table) -> Facts:
     """The sums of such a table."""
     said: dict[str, Any] = json.loads(table.schema.metadata[b"facts"])
     slices = {name: (count, sums) for name, (count, sums) in said.pop("slices").items()}
-    return Facts(**said, slices=slices)
+    worth = {column: total for column, total in said.pop("worth")}
+    return Facts(**said, worth=worth, slices=slices)
 
 
 def digests_of(table: pa.Table) -> NDArray[np.uint64]:

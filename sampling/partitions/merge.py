@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 
 from sampling.distinct import distinct_rows
 from sampling.ids import KEY_BYTES
@@ -18,7 +17,7 @@ from sampling.partitions.gathered import Gathered
 from sampling.partitions.tables import Terms, by_row
 from sampling.partitions.tasks import Ask, answer
 from sampling.plan import Plan, Selection, _choose_among_rest, _in_step, _stream
-from sampling.pool import FloatArray, IntArray, Pool, best_first
+from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
 from sampling.scores import uncertain_order
 from sampling.strategies import strategy_named
 
@@ -99,7 +98,7 @@ def _drawn(
     if not ask.limit:
         return np.empty(0, dtype=np.intp), np.zeros(len(gathered))
     if ask.strategy != "random_distinct":
-        return chance.draw(ask.strategy, gathered, facts, limit=ask.limit, rng=rng)
+        return chance.draw(ask.share, gathered, facts, limit=ask.limit, rng=rng)
     depth = facts.items if _is_whole(gathered, facts) else ask.depth
     found = chance.draw_distinct(gathered, facts, limit=ask.limit, depth=depth, rng=rng)
     if found is None:
@@ -111,7 +110,7 @@ def _draw_among_rest(
     ask: ShareAsk,
     gathered: Gathered,
     facts: Facts,
-    taken: NDArray[np.bool_],
+    taken: BoolArray,
     limit: int,
     rng: Generator,
 ) -> IntArray:
@@ -122,7 +121,7 @@ def _draw_among_rest(
         return _choose_among_rest(ask.share, gathered.pool, taken, limit=limit, rng=rng)
     left = np.flatnonzero(~taken)
     rest = facts.without(gathered.among(np.flatnonzero(taken)).table, gathered.terms)
-    places, _inclusion = chance.draw(ask.strategy, gathered.among(left), rest, limit=limit, rng=rng)
+    places, _inclusion = chance.draw(ask.share, gathered.among(left), rest, limit=limit, rng=rng)
     return left[places]
 
 
@@ -149,12 +148,11 @@ def _is_whole(gathered: Gathered, facts: Facts) -> bool:
 
 def _is_settled(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> bool:
     """As many rows differ as are wanted, among those that are surely the first of the order."""
-    rest = _rest(gathered, taken)
+    rest = _rest(ask.seen(gathered.pool), gathered.has(taken))
     return len(distinct_rows(rest, _order(ask, rest, ask.depth), limit=ask.limit)) == ask.limit
 
 
-def _rest(gathered: Gathered, taken: IntArray) -> Pool:
-    pool, is_taken = gathered.pool, gathered.has(taken)
+def _rest(pool: Pool, is_taken: BoolArray) -> Pool:
     if is_taken.any():
         pool = pool.after(np.flatnonzero(is_taken)).take(np.flatnonzero(~is_taken))
     return pool
@@ -181,13 +179,15 @@ def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> IntArr
         labelled = gathered.pool.after(gathered.places(np.sort(taken))).labelled
     terms = Terms(terms.exclusive, terms.thresholds, labelled)
     factor = 1 if ask.strategy == "k_center" else CORE_FACTOR
-    asked = Ask(ask.strategy, factor * ask.limit, ask.seed, ask.share.name, terms)
+    column = ask.share.column
+    asked = Ask(ask.strategy, factor * ask.limit, ask.seed, ask.share.name, column, terms)
     calls = everywhere.by_part(taken, also_none=True)
     found = [table for _place, table in everywhere.kept.ask(answer, calls, asked)]
     union = Gathered(by_row(found), everywhere, terms)
     everywhere.look_at(union.rows)
     rng = _stream(ask.seed, ask.share.name)
-    places = strategy_named(ask.strategy)(union.pool, limit=ask.limit, rng=rng)
+    seen = ask.seen(union.pool)
+    places = strategy_named(ask.strategy)(seen, limit=ask.limit, rng=rng)
     return union.rows[places]
 
 
@@ -197,7 +197,8 @@ def _likely(asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts) -> IntAr
     for ask in asks:
         match ask.kind:
             case Kind.SHORTLIST | Kind.DISTINCT:
-                wanted.append(_order(ask, gathered.pool, ask.depth + ask.spare))
+                seen = ask.seen(gathered.pool)
+                wanted.append(_order(ask, seen, ask.depth + ask.spare))
             case Kind.DRAW | Kind.SAMPLE:
                 labelled = gathered.terms.labels
                 for one in ask.criteria(facts, labelled=labelled)[:1]:

@@ -31,6 +31,9 @@ from sampling.strategies import strategy_named
 
 Task: TypeAlias = Callable[[Part, Any, Any], pa.Table]
 
+Wanted: TypeAlias = tuple[Terms, tuple[int | None, ...], tuple[Barred, ...]]
+"""Of a survey: the categories that are looked at alone, and criteria to make sketches of."""
+
 EMBEDDING = "embedding"
 
 Float32 = NDArray[np.float32]
@@ -44,16 +47,17 @@ class Ask:
     limit: int
     seed: int
     share: str
+    column: int | None
     terms: Terms
 
 
-def survey(part: Part, _own: None, asked: tuple[Terms, tuple[Barred, ...]]) -> pa.Table:
+def survey(part: Part, _own: None, asked: Wanted) -> pa.Table:
     """Digests of the ids, sums over the rows, sketches; refuses what no pool can be made of."""
-    terms, criteria = asked
+    terms, columns, criteria = asked
     with _blamed(part):
         table = read_table(part)
         pool = pool_of(table, terms)
-        found = facts.facts_of(table, pool)
+        found = facts.facts_of(table, pool, columns)
         found.sketches = [(len(pool), [sketch(pool, one) for one in criteria])]
         return facts.to_table(found, pool.ids.digests)
 
@@ -90,6 +94,8 @@ def answer(part: Part, own: IntArray, asked: Ask) -> pa.Table:
         table = read_table(part)
         rows = None if part.shard.embeddings is None else PartRows(part)
         pool = pool_of(table, asked.terms, embeddings=rows)
+        if asked.column is not None:
+            pool = pool.only(asked.column)
         left = np.setdiff1d(np.arange(part.rows), own)
         if len(own):
             pool = pool.take(left)

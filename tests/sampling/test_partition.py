@@ -14,6 +14,7 @@ from sampling import (
     DRAWS,
     STRATEGIES,
     BadBudget,
+    BadPool,
     Plan,
     Pool,
     Selection,
@@ -109,6 +110,35 @@ def test_a_strategy_over_parts_chooses_what_it_chooses_from_the_whole(
     )
 
     assert_same(choose(plan, one.pool(), limit=12, seed=1), found)
+
+
+@pytest.mark.parametrize("strategy", [*EXACT, "distinct:margin", "badge"])
+def test_a_share_that_looks_at_one_category_alone_does_so_over_parts(
+    tmp_path: Path, strategy: str
+) -> None:
+    one = make_candidates()
+    shards = as_tables(str(tmp_path), one, (100, 700))
+    plan = Plan((Share("one", strategy, 0.6, column=2), Share("rest", "margin", 0.4)))
+
+    found = choose_partitioned(plan, shards, limit=12, seed=1, thresholds=THRESHOLDS)
+
+    if kind_of(strategy) is Kind.OTHER:
+        assert 12 == len(set(found.item_ids))
+        assert (
+            found.item_ids
+            != choose_partitioned(
+                make_plan((strategy, 0.6), ("margin", 0.4)), shards, limit=12, seed=1
+            ).item_ids
+        )
+    else:
+        assert_same(choose(plan, one.pool(), limit=12, seed=1), found)
+
+
+def test_a_category_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    plan = Plan((Share("one", "margin", 1.0, column=3),))
+
+    with pytest.raises(BadPool, match="share 'one' looks at category column 3 of 3"):
+        choose_partitioned(plan, as_arrays(tmp_path, make_candidates(50)), limit=5, seed=1)
 
 
 def test_every_draw_by_chance_is_exact() -> None:
