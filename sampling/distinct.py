@@ -50,6 +50,8 @@ def distinct_rows(
 ) -> IntArray:
     """The first `limit` rows of `order`, one a group, without near-duplicates.
 
+    Groups that something was chosen of already (`Pool.met_groups`) are passed over.
+
     Args:
         avoid: matrices of rows on the grid that none may be near to, beside what is labelled.
     """
@@ -58,7 +60,7 @@ def distinct_rows(
     others = list(avoid)
     if pool.labelled is not None:
         others.append(on_grid(np.asarray(pool.labelled.embeddings)))
-    walk = _Walk(limit=limit, avoid=others)
+    walk = _Walk(limit=limit, avoid=others, groups=pool.met_groups)
     kept: list[IntArray] = [order[:0]]
     for start in range(0, len(order), _ROWS_PER_BLOCK):
         if not walk.room:
@@ -103,9 +105,11 @@ _BAR = NEAR_DUPLICATE_COSINE * STEPS * STEPS
 class _Walk:
     """What is kept so far: where it lies, its groups, and the room for more."""
 
-    def __init__(self, *, limit: int, avoid: Sequence[Float32]) -> None:
+    def __init__(
+        self, *, limit: int, avoid: Sequence[Float32], groups: IntArray | None = None
+    ) -> None:
         self.room = limit
-        self.groups: IntArray = np.empty(0, dtype=np.intp)
+        self.groups: IntArray = np.empty(0, dtype=np.intp) if groups is None else groups
         self._avoid = list(avoid)
         self._kept: list[Float32] = []
 
@@ -189,9 +193,11 @@ def is_near_any(rows: Float32, others: Float32) -> BoolArray:
 
 
 def _first_of_group(pool: Pool, order: IntArray) -> BoolArray:
-    """Shape of `order`: no earlier row of it is of the same group."""
+    """Shape of `order`: its group was not met, in no earlier row of `order` either."""
     first = np.ones(len(order), dtype=np.bool_)
     if pool.groups is not None:
+        groups = pool.groups[order]
         first[:] = False
-        first[np.unique(pool.groups[order], return_index=True)[1]] = True
+        first[np.unique(groups, return_index=True)[1]] = True
+        first &= ~np.isin(groups, pool.met_groups)
     return first

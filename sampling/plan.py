@@ -106,8 +106,8 @@ def choose(
        For one `random` share it is exactly (its picks) / N;
     3. where two of them draw the same item, the later share chooses again among what is left,
        without a probability: those picks train only. So do all picks of deterministic shares,
-       which choose last, from what chance left, and keep their distance to what is chosen already
-       as to what is labelled.
+       which choose last, from what chance left; diverse ones keep their distance to what is
+       chosen already as to what is labelled, and take no second item of its groups.
 
     Probabilities of `weighted_random` and `random_distinct` are conditional on the other items'
     draws. If the pool was itself drawn from something larger, multiply.

@@ -149,6 +149,7 @@ class Pool:
         self._thresholds = _thresholds(thresholds, self._probabilities.shape[1])
         self._seconds = None if seconds is None else _seconds(seconds, self._ids)
         self._slices = _slice_codes(slices, len(self))
+        self._met_groups: IntArray = np.empty(0, dtype=np.intp)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -191,6 +192,11 @@ class Pool:
     def groups(self) -> IntArray | None:
         """Shape (N,): equal numbers are one group. None where the pool knows no groups."""
         return self._groups
+
+    @property
+    def met_groups(self) -> IntArray:
+        """Numbers of the groups that something was chosen of already (`after`)."""
+        return self._met_groups
 
     @property
     def labelled(self) -> Labelled | None:
@@ -248,18 +254,22 @@ class Pool:
         part._thresholds = self._thresholds
         part._seconds = None if self._seconds is None else self._seconds[rows]
         part._slices = self._slices[rows]
+        part._met_groups = self._met_groups
         return part
 
     def after(self, rows: IntArray) -> Pool:
-        """The same pool, these rows counting as labelled with an answer that nobody knows yet."""
+        """The same pool, these rows counting as labelled with an answer that nobody knows yet, and
+        their groups as asked."""
+        part = copy(self)
+        if self._groups is not None:
+            part._met_groups = np.union1d(self._met_groups, self._groups[rows])
         if not self.has_embeddings:
-            return self
+            return part
         known = np.full((len(rows), self._probabilities.shape[1]), np.nan)
         points = self.embeddings(rows)
         if self._labelled is not None:
             points = np.concatenate([np.asarray(self._labelled.embeddings), points])
             known = np.concatenate([np.asarray(self._labelled.labels), known])
-        part = copy(self)
         part._labelled = Labelled(points, known)
         return part
 

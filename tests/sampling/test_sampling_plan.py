@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from sampling import (
     BadBudget,
@@ -203,6 +204,109 @@ def test_a_limit_above_the_pool_takes_the_pool(items: int) -> None:
 
 def test_a_limit_of_zero_takes_nothing() -> None:
     assert 0 == len(choose(make_plan(("margin", 1.0)), make_pool(), limit=0, seed=0))
+
+
+@pytest.mark.parametrize("embedded", [False, True])
+@pytest.mark.parametrize("strategy", ["uncertain_diverse", "distinct:margin", "distinct:random"])
+def test_no_share_asks_a_group_that_another_asked(strategy: str, embedded: bool) -> None:
+    rng = np.random.default_rng(0)
+    groups = [f"g{row % 30}" for row in range(120)]
+    pool = Pool(
+        [f"i{row:03d}" for row in range(120)],
+        rng.random((120, 2)),
+        rng.standard_normal((120, 16)) if embedded else None,
+        groups,
+    )
+    plan = make_plan(("random_distinct", 0.4), (strategy, 0.3), ("uncertain_diverse", 0.3))
+
+    for seed in range(10):
+        rows = choose(plan, pool, limit=30, seed=seed).rows
+        assert 30 == len({groups[row] for row in rows})
+
+
+@pytest.mark.parametrize(
+    "strategy", ["uncertain_diverse", "uncertain_k_center", "distinct:margin", "distinct:badge"]
+)
+def test_later_shares_keep_away_from_what_is_chosen(strategy: str) -> None:
+    # Each item has a near-copy; half of a batch is drawn, then the other half chosen.
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((40, 32))
+    embeddings = np.concatenate([rows, rows + 0.01 * rng.standard_normal((40, 32))])
+    pool = Pool([f"i{row:02d}" for row in range(80)], rng.random((80, 2)), embeddings)
+    plan = make_plan((strategy, 0.5), ("random_distinct", 0.5))
+
+    for seed in range(10):
+        chosen = choose(plan, pool, limit=30, seed=seed).rows
+        assert 30 == len({row % 40 for row in chosen})
+
+
+def test_a_cover_goes_on_from_what_is_chosen() -> None:
+    # Four corners, many times over: what was drawn is covered already.
+    pool = Pool(
+        [f"i{row:02d}" for row in range(40)], np.full((40, 1), 0.5), np.eye(4)[np.arange(40) % 4]
+    )
+    plan = make_plan(("k_center", 0.5), ("random_distinct", 0.5))
+
+    for seed in range(10):
+        assert {0, 1, 2, 3} == set((choose(plan, pool, limit=4, seed=seed).rows % 4).tolist())
+
+
+def test_a_category_of_its_own_is_all_that_a_share_sees() -> None:
+    pool = Pool(list("abcd"), [[0.5, 0.0], [0.4, 0.1], [0.0, 0.5], [0.1, 0.4]])
+    plan = Plan((Share("first", "margin", 0.5, column=0), Share("second", "margin", 0.5, column=1)))
+
+    assert ("a", "c", "b", "d") == choose(plan, pool, limit=4, seed=0).item_ids
+
+
+def test_any_number_of_threads_chooses_the_same_and_leaves_the_setting() -> None:
+    plan = make_plan(("uncertain_diverse", 0.4), ("k_center", 0.2), ("badge", 0.2), ("random", 0.2))
+    pool = make_pool(200)
+    before = torch.get_num_threads()
+
+    found = [
+        bytes_of(choose(plan, pool, limit=60, seed=2, threads=count)) for count in (None, 1, 2)
+    ]
+
+    assert found[0] == found[1] == found[2]
+    assert before == torch.get_num_threads()
+    with pytest.raises(ValueError, match="threads is 0"):
+        choose(plan, pool, limit=60, seed=2, threads=0)
+
+
+@pytest.mark.parametrize(
+    "other", ["random", "weighted_random", "stratified_random", "random_distinct"]
+)
+def test_a_distinct_draw_stands_beside_no_other_draw(other: str) -> None:
+    with pytest.raises(BadPlan, match="random_distinct cannot share a plan with another draw"):
+        make_plan((other, 0.5), ("random_distinct", 0.5))
+
+    assert make_plan(("random_distinct", 0.5), ("margin", 0.3), ("distinct:random", 0.2)).shares
+
+
+def test_a_wrapped_draw_carries_no_probability() -> None:
+    selection = choose(make_plan(("distinct:random", 1.0)), make_pool(), limit=5, seed=0)
+
+    assert bool(np.isnan(selection.inclusion_probability).all())
+    assert ("distinct:random",) * 5 == selection.strategy
+
+
+@pytest.mark.parametrize("name", ["magic:margin", "distinct:", ":margin", "margin:distinct", ""])
+def test_an_unknown_wrapper_is_refused(name: str) -> None:
+    with pytest.raises(UnknownStrategy, match="distinct: may stand before any of them"):
+        make_plan((name, 1.0))
+
+
+def test_a_batch_of_nothing_but_draws_measures_every_item_it_drew() -> None:
+    pool = make_pool(30)
+    plan = make_plan(("random", 0.5), ("weighted_random", 0.5))
+
+    selection = choose(plan, pool, limit=30, seed=0)
+
+    # All are chosen; those that neither drew have no probability.
+    assert 30 == len(set(selection.rows.tolist()))
+    measures = ~np.isnan(selection.inclusion_probability)
+    assert 15 <= measures.sum() < 30
+    assert bool((selection.inclusion_probability[measures] > 0.5).all())
 
 
 def test_a_plan_that_does_not_add_up_is_refused() -> None:

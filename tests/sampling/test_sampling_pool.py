@@ -217,10 +217,22 @@ def test_what_is_chosen_of_a_part_is_its_own_rows() -> None:
     assert [[0.0, 0.0, 3.0]] == np.asarray(later.labelled.embeddings).tolist()
 
 
-def test_without_embeddings_nothing_is_near_what_is_chosen() -> None:
-    pool = Pool(["a", "b"], [[0.1], [0.2]])
+def test_groups_of_what_is_chosen_are_met() -> None:
+    for embeddings in (None, np.eye(4)):
+        pool = Pool(list("abcd"), [[0.1]] * 4, embeddings, ["g", "h", "g", None])
+        assert pool.groups is not None
 
-    assert pool is pool.after(np.array([0]))
+        later = pool.after(np.array([2])).take(np.array([3, 0, 1])).after(np.array([0]))
+
+        assert sorted(pool.groups[[2, 3]]) == later.met_groups.tolist()
+        assert [] == pool.met_groups.tolist()
+
+
+def test_without_embeddings_or_groups_nothing_is_like_what_is_chosen() -> None:
+    later = Pool(["a", "b"], [[0.1], [0.2]]).after(np.array([0]))
+
+    assert later.labelled is None
+    assert [] == later.met_groups.tolist()
 
 
 def test_ids_may_be_any_column() -> None:
