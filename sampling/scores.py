@@ -11,6 +11,7 @@ alone, `of_category`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
@@ -76,7 +77,8 @@ def entropy_worth(probabilities: FloatArray) -> FloatArray:
         terms: FloatArray = np.einsum("ij,ij->i", p, np.log(np.maximum(p, least)))
         return terms
 
-    worth: FloatArray = _blockwise(of_block, probabilities) / -np.log(probabilities.shape[1])
+    # A logarithm of NumPy's would make float64 of it all.
+    worth: FloatArray = _blockwise(of_block, probabilities) / -math.log(probabilities.shape[1])
     return worth
 
 

@@ -37,12 +37,14 @@ def plain_greedy(pool: Pool, *, limit: int, first: int | None = None) -> list[in
         apply(anchor.astype(np.float64))
     picks: list[int] = []
     while len(picks) < limit:
-        left = [row for row in range(len(pool)) if row not in set(picks)]
+        distance[picks] = -1.0
         row = first if first is not None and not picks else None
         if row is None:
-            row = max(left, key=lambda one: (distance[one], -ranks[one]))
+            farthest = np.flatnonzero(distance == distance.max())
+            row = int(farthest[ranks[farthest].argmin()])
             if distance[row] <= SAME_DISTANCE:
-                return picks + sorted(left, key=lambda one: ranks[one])[: limit - len(picks)]
+                left = np.flatnonzero(~np.isin(np.arange(len(pool)), picks))
+                return picks + left[ranks[left].argsort()][: limit - len(picks)].tolist()
         picks.append(row)
         apply(points[row])
     return picks
