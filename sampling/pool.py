@@ -4,77 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
-from sampling.errors import BadEmbedding, BadPool, BadProbabilities
+from sampling.arrays import (
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Rows,
+    as_floats,
+    check_probabilities,
+    embeddings_of,
+    group_codes,
+    opinions_of,
+    passes_of,
+    read_only,
+    seconds_of,
+    slice_codes,
+    thresholds_of,
+    unit,
+)
+from sampling.errors import BadEmbedding, BadPool
 from sampling.ids import Ids, ItemIds
+from sampling.labelled import Labelled, fitting
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.intp]
-BoolArray = NDArray[np.bool_]
+__all__ = [
+    "ROWS_PER_BLOCK",
+    "BoolArray",
+    "FloatArray",
+    "IntArray",
+    "Labelled",
+    "Pool",
+    "Tie",
+    "best_first",
+    "places_of",
+    "unit",
+]
 
 Tie: TypeAlias = ItemIds | NDArray[Any]
 """By id, or (N,) numbers of which the lower goes first."""
 
-_SUM_TOLERANCE = 1e-3  # float32 softmax over a few hundred categories stays well inside
 ROWS_PER_BLOCK = 4096
 """6 MB of float32 at D = 384: a block stays in the cache of one core."""
-
-
-class Rows(Protocol):
-    """A matrix that gives some of its rows when asked."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, rows: IntArray, /) -> NDArray[np.floating[Any]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Labelled:
-    """What is labelled already: new picks keep their distance, and positives lead to others.
-
-    Args:
-        embeddings: shape (M, D), of the same space as the pool's.
-        labels: shape (M, C): 1 it is, 0 it is not, NaN nobody said. Exclusive categories are
-            one 1 a row.
-
-    Raises:
-        BadPool: the shapes do not fit each other, or a label is none of these.
-    """
-
-    embeddings: ArrayLike
-    labels: ArrayLike
-
-    def __post_init__(self) -> None:
-        points = np.ascontiguousarray(self.embeddings, dtype=np.float32)
-        answers = np.asarray(self.labels, dtype=np.float64)
-        if points.ndim != 2 or answers.ndim != 2 or len(points) != len(answers):
-            raise BadPool(
-                f"labelled: embeddings have shape {points.shape} and labels {answers.shape}; "
-                "give one row an item to both"
-            )
-        if not np.isfinite(points).all():
-            raise BadPool("labelled: an embedding holds a number that is not finite")
-        if not ((answers == 0.0) | (answers == 1.0) | np.isnan(answers)).all():
-            raise BadPool("labelled: a label is none of 0, 1 and NaN (nobody said)")
-        object.__setattr__(self, "embeddings", _read_only(points))
-        object.__setattr__(self, "labels", _read_only(answers))
-
-    @property
-    def unit_embeddings(self) -> NDArray[np.float32]:
-        """Shape (M, D), each row of length 1 or 0."""
-        return unit(np.asarray(self.embeddings))
-
-    @property
-    def positive(self) -> BoolArray:
-        """Shape (M,): some category holds."""
-        return np.asarray(np.nansum(np.asarray(self.labels), axis=1) > 0.0)
 
 
 class Pool:
@@ -133,22 +106,22 @@ class Pool:
         slices: Sequence[str | None] | None = None,
     ) -> None:
         self._ids = ItemIds(item_ids)
-        self._probabilities = _read_only(_as_floats(probabilities))
+        self._probabilities = read_only(as_floats(probabilities))
         self._exclusive = exclusive
-        self._embeddings = None if embeddings is None else _embeddings(embeddings, len(self))
+        self._embeddings = None if embeddings is None else embeddings_of(embeddings, len(self))
         # Which rows of `_embeddings` are ours; None: all, in order. Lets `take` copy none of them.
         self._embedding_rows: IntArray | None = None
-        self._groups = None if groups is None else _group_codes(groups, len(self))
-        _check_probabilities(self._probabilities, self._ids, exclusive=exclusive)
-        self._labelled = _fitting(labelled, self._embeddings, self._probabilities)
+        self._groups = None if groups is None else group_codes(groups, len(self))
+        check_probabilities(self._probabilities, self._ids, exclusive=exclusive)
+        self._labelled = fitting(labelled, self._embeddings, self._probabilities)
         self._opinions = {
-            "passes": _passes(passes, self._ids, self.probabilities, exclusive=exclusive),
-            "modalities": _says("modalities", modalities, self._ids, self.probabilities),
-            "models": _says("models", models, self._ids, self.probabilities),
+            "passes": passes_of(passes, self._ids, self.probabilities, exclusive=exclusive),
+            "modalities": opinions_of("modalities", modalities, self._ids, self.probabilities),
+            "models": opinions_of("models", models, self._ids, self.probabilities),
         }
-        self._thresholds = _thresholds(thresholds, self._probabilities.shape[1])
-        self._seconds = None if seconds is None else _seconds(seconds, self._ids)
-        self._slices = _slice_codes(slices, len(self))
+        self._thresholds = thresholds_of(thresholds, self._probabilities.shape[1])
+        self._seconds = None if seconds is None else seconds_of(seconds, self._ids)
+        self._slices = slice_codes(slices, len(self))
         self._met_groups: IntArray = np.empty(0, dtype=np.intp)
 
     def __len__(self) -> int:
@@ -241,14 +214,14 @@ class Pool:
         rows = np.asarray(rows, dtype=np.intp)
         part = Pool.__new__(Pool)
         part._ids = self._ids.take(rows)
-        part._probabilities = _read_only(self._probabilities[rows])
+        part._probabilities = read_only(self._probabilities[rows])
         part._exclusive = self._exclusive
         part._embeddings = self._embeddings
         part._embedding_rows = rows if self._embedding_rows is None else self._embedding_rows[rows]
         part._groups = None if self._groups is None else self._groups[rows]
         part._labelled = self._labelled
         part._opinions = {
-            kind: None if found is None else _read_only(found[:, rows])
+            kind: None if found is None else read_only(found[:, rows])
             for kind, found in self._opinions.items()
         }
         part._thresholds = self._thresholds
@@ -336,14 +309,6 @@ class Pool:
         return block
 
 
-def unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row scaled to length 1; zeros stay zeros."""
-    from sampling import kernels  # loading numba takes half a second, and most commands need none
-
-    scaled: NDArray[np.float32] = kernels.unit(rows)
-    return scaled
-
-
 def best_first(worth: FloatArray, *, limit: int, tie: Tie) -> IntArray:
     """Rows of the `limit` highest worths, highest first; equals by id, or in the order of `tie`."""
     limit = min(limit, len(worth))
@@ -366,189 +331,3 @@ def best_first(worth: FloatArray, *, limit: int, tie: Tie) -> IntArray:
 def places_of(tie: Tie, rows: IntArray) -> NDArray[Any]:
     """What puts these rows in order among themselves where their worth is equal."""
     return tie.ranks(rows) if isinstance(tie, ItemIds) else tie[rows]
-
-
-def _as_floats(values: ArrayLike) -> FloatArray:
-    array = np.asarray(values)
-    wanted = array.dtype if array.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-    floats: FloatArray = array.astype(wanted, copy=False)
-    return floats
-
-
-def _read_only(array: FloatArray) -> FloatArray:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _embeddings(values: ArrayLike | Rows, items: int) -> FloatArray | Rows:
-    if hasattr(values, "toarray"):
-        raise BadPool(
-            "embeddings is sparse; bring it down to a few hundred dimensions (a truncated SVD), or "
-            "give it dense"
-        )
-    # asanyarray: a memmap stays one. A DataFrame has a shape, but would give columns for numbers.
-    is_plain = isinstance(values, np.ndarray) or not hasattr(values, "shape")
-    is_plain = is_plain or hasattr(values, "to_numpy")
-    rows: FloatArray | Rows = np.asanyarray(values) if is_plain else values  # type: ignore[assignment]
-    if len(rows.shape) != 2 or rows.shape[0] != items:
-        raise BadPool(
-            f"embeddings has shape {rows.shape}, the pool {items} items; give one row an item"
-        )
-    return _read_only(rows) if isinstance(rows, np.ndarray) else rows
-
-
-def _group_codes(groups: Sequence[str | None], items: int) -> IntArray:
-    found, _names = _coded("groups", groups, items)
-    alone = np.flatnonzero(found < 0)
-    found[alone] = items + np.arange(len(alone))
-    return found
-
-
-def _slice_codes(slices: Sequence[str | None] | None, items: int) -> IntArray:
-    if slices is None:
-        return np.zeros(items, dtype=np.intp)
-    codes, names = _coded("slices", slices, items)
-    by_name = sorted(range(len(names)), key=names.__getitem__)
-    place = np.zeros(len(names) + 1, dtype=np.intp)  # the last is of no name, before all others
-    place[by_name] = np.arange(len(names)) + int((codes < 0).any())
-    return place[codes]
-
-
-def _coded(kind: str, given: Sequence[str | None], items: int) -> tuple[IntArray, list[str]]:
-    """Of each item the number of its name, -1 where it has none, and the names."""
-    if len(given) != items:
-        raise BadPool(f"{kind} has {len(given)} names, the pool {items} items; give one an item")
-    named: Any = given
-    if isinstance(named, np.ndarray) and named.dtype.kind in "UT":
-        named = named.tolist()  # as it is, Arrow would end each at its first NUL
-    try:
-        if not isinstance(named, pa.Array | pa.ChunkedArray):
-            named = pa.array(named, from_pandas=True)  # NaN and NA are no names either
-        named = named.cast(pa.large_string())
-    except (pa.ArrowException, UnicodeEncodeError) as cause:
-        raise BadPool(
-            f"{kind} are not names; give strings, and None where there is none"
-        ) from cause
-    if isinstance(named, pa.ChunkedArray):
-        named = named.combine_chunks()
-    coded = named.dictionary_encode()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.intp)
-    return codes, coded.dictionary.to_pylist()
-
-
-def _check_probabilities(
-    values: FloatArray, ids: ItemIds, *, exclusive: bool, whose: str | None = None
-) -> None:
-    if values.ndim != 2 or len(values) != len(ids) or values.shape[1] < 1:
-        raise BadPool(
-            f"probabilities has shape {values.shape}, the pool {len(ids)} items; "
-            "give one row an item and one column a category"
-        )
-    if values.size and not (values.min() >= 0.0 and values.max() <= 1.0):  # NaN fails both
-        row, column = (int(x) for x in np.argwhere(~((values >= 0.0) & (values <= 1.0)))[0])
-        problem = (
-            "NaN; decide what an unknown category is worth and fill it in"
-            if np.isnan(values[row, column])
-            else f"{values[row, column]:g}; it must lie in [0, 1]"
-        )
-        raise BadProbabilities(
-            _name(ids, row), column, f"{whose or 'the probability'} is {problem}"
-        )
-    if not exclusive:
-        return
-    if values.shape[1] < 2:
-        raise BadPool("exclusive categories need at least two columns; add 'none of these'")
-    _check_sums(values, ids, whose=whose or "the probabilities")
-
-
-def _check_sums(values: FloatArray, ids: ItemIds, *, whose: str) -> None:
-    sums = values.sum(axis=1)
-    wrong = np.flatnonzero(np.abs(sums - 1.0) > _SUM_TOLERANCE)
-    if len(wrong):
-        raise BadProbabilities(
-            _name(ids, int(wrong[0])),
-            None,
-            f"{whose} add up to {sums[wrong[0]]:.4g}; exclusive categories must add up to 1 (for "
-            "independent categories make the pool with exclusive=False)",
-        )
-
-
-def _name(ids: ItemIds, row: int) -> str:
-    return ids.of(np.array([row]))[0]
-
-
-def _passes(
-    passes: ArrayLike | None, ids: ItemIds, probabilities: FloatArray, *, exclusive: bool
-) -> FloatArray | None:
-    if passes is None:
-        return None
-    values = _as_floats(passes)
-    if values.ndim != 3 or values.shape[1:] != probabilities.shape or len(values) < 2:
-        raise BadPool(
-            f"passes has shape {values.shape}; give two or more of shape {probabilities.shape}"
-        )
-    for number, one in enumerate(values):
-        _check_probabilities(one, ids, exclusive=exclusive, whose=f"passes[{number}]")
-    return _read_only(values)
-
-
-def _says(
-    kind: str, said: Mapping[str, ArrayLike] | None, ids: ItemIds, probabilities: FloatArray
-) -> FloatArray | None:
-    """Shape (T, N, C); a row is NaN throughout or not at all."""
-    if said is None:
-        return None
-    if len(said) < 2:
-        raise BadPool(f"{kind} names {len(said)}; two or more can disagree")
-    stacked = []
-    for name, given in said.items():
-        values = _as_floats(given)
-        if values.shape != probabilities.shape:
-            raise BadPool(
-                f"{kind}[{name!r}] has shape {values.shape}, the probabilities "
-                f"{probabilities.shape}; give the same"
-            )
-        silent = np.asarray(np.isnan(values).all(axis=1))
-        spoken = np.where(silent[:, None], 0.0, values)
-        _check_probabilities(spoken, ids, exclusive=False, whose=f"{kind}[{name!r}]")
-        stacked.append(values)
-    return _read_only(np.stack(stacked))
-
-
-def _thresholds(thresholds: ArrayLike | None, categories: int) -> FloatArray:
-    values = np.full(categories, 0.5) if thresholds is None else _as_floats(thresholds)
-    if values.shape != (categories,) or not ((values >= 0.0) & (values <= 1.0)).all():
-        raise BadPool(
-            f"thresholds is {values}; give {categories} numbers in [0, 1], one a category"
-        )
-    return _read_only(values)
-
-
-def _seconds(seconds: ArrayLike, ids: ItemIds) -> FloatArray:
-    values = _as_floats(seconds)
-    if values.shape != (len(ids),):
-        raise BadPool(f"seconds has shape {values.shape}, the pool {len(ids)} items; give one each")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0.0)))
-    if len(wrong):
-        row = int(wrong[0])
-        raise BadPool(f"item {_name(ids, row)}: seconds is {values[row]}; give a number above 0")
-    return _read_only(values)
-
-
-def _fitting(
-    labelled: Labelled | None, embeddings: FloatArray | Rows | None, probabilities: FloatArray
-) -> Labelled | None:
-    if labelled is None or not len(np.asarray(labelled.labels)):
-        return None
-    dimensions = np.asarray(labelled.embeddings).shape[1]
-    categories = np.asarray(labelled.labels).shape[1]
-    if embeddings is not None and embeddings.shape[1] != dimensions:
-        raise BadPool(
-            f"labelled: embeddings have {dimensions} dimensions, the pool's {embeddings.shape[1]}"
-        )
-    if categories != probabilities.shape[1]:
-        raise BadPool(
-            f"labelled: labels have {categories} categories, the pool {probabilities.shape[1]}"
-        )
-    return labelled

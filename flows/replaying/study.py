@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from flows.replaying.errors import CannotReplay, TooFewToReplay
 from flows.replaying.heads import Float64, Head
-from sampling import Plan, Pool, SamplingError, Strategy, choose
+from sampling import Plan, Pool, SamplingError, choose
 from sampling.pool import Labelled
 
 IntArray = NDArray[np.intp]
@@ -41,7 +41,7 @@ class Study:
     is_test: NDArray[np.bool_] | None
     positives: NDArray[np.bool_] | None
     seconds: Float64 | None
-    plans: dict[str, Plan | Strategy]
+    plans: dict[str, Plan]
     untrained: tuple[str, ...]
     head: Head
     start: int
