@@ -23,8 +23,9 @@ from sampling.strategies import strategy_named
 Place: TypeAlias = tuple[float, float]
 """In an order: the score, higher first; and of equal scores the number, lower first."""
 
-Sketch: TypeAlias = list[list[Place]]
-"""Of each order of a criterion the places of a part's rows of some ranks, first ones first."""
+Sketch: TypeAlias = list[FloatArray]
+"""Of each order of a criterion the places of a part's rows of some ranks, shape (R, 2), first ones
+first."""
 
 _RATIO = 1.1
 _ANY_KEY = bytes(KEY_BYTES)
@@ -131,7 +132,7 @@ def sketch(pool: Pool, criterion: Barred) -> Sketch:
         rows = rows[_ranks(len(rows)) - 1]
         # Of equals by id no place is known: any of them might be the first.
         numbers = np.zeros(len(rows)) if order.numbers is None else order.numbers[rows]
-        found.append(list(zip(order.scores[rows].tolist(), numbers.tolist(), strict=True)))
+        found.append(np.column_stack([order.scores[rows].astype(np.float64), numbers]))
     return found
 
 
@@ -148,8 +149,7 @@ def with_bars(criterion: Barred, sketches: Sequence[tuple[int, Sketch]]) -> Barr
     for number, depth in enumerate(_depths(criterion, len(sketches[0][1]))):
         ranks = [np.diff(_ranks(min(depth, rows)), prepend=0) for rows, _sketch in sketches]
         counts = np.concatenate(ranks)
-        places = [np.array(found[number]).reshape(-1, 2) for _rows, found in sketches]
-        scores, numbers = np.concatenate(places).T
+        scores, numbers = np.concatenate([found[number] for _rows, found in sketches]).T
         order = np.lexsort((numbers, -scores))
         enough = np.flatnonzero(np.cumsum(counts[order]) >= depth)
         last = order[enough[0]] if len(enough) else None

@@ -111,7 +111,10 @@ def to_table(facts: Facts, digests: NDArray[np.uint64]) -> pa.Table:
         "worth": list(facts.worth.items()),
         "least_seconds": facts.least_seconds,
         "slices": facts.slices,
-        "sketches": facts.sketches,
+        "sketches": [
+            (rows, [[order.tolist() for order in one] for one in sketched])
+            for rows, sketched in facts.sketches
+        ],
     }
     table = pa.table({DIGEST: pa.array(np.sort(digests))})
     return table.replace_schema_metadata({"facts": json.dumps(said)})
@@ -122,7 +125,11 @@ def from_table(table: pa.Table) -> Facts:
     said: dict[str, Any] = json.loads(table.schema.metadata[b"facts"])
     slices = {name: (count, sums) for name, (count, sums) in said.pop("slices").items()}
     worth = {column: total for column, total in said.pop("worth")}
-    return Facts(**said, worth=worth, slices=slices)
+    sketches: list[tuple[int, list[Sketch]]] = [
+        (rows, [[np.array(order).reshape(-1, 2) for order in one] for one in sketched])
+        for rows, sketched in said.pop("sketches")
+    ]
+    return Facts(**said, worth=worth, slices=slices, sketches=sketches)
 
 
 def digests_of(table: pa.Table) -> NDArray[np.uint64]:

@@ -14,7 +14,7 @@ from sampling.partitions.asks import Kind, ShareAsk
 from sampling.partitions.core_sets import Lowest
 from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
-from sampling.partitions.tables import Terms, by_row
+from sampling.partitions.tables import Terms, by_row, of_rows
 from sampling.partitions.tasks import Ask, answer
 from sampling.plan import Plan, Selection, _choose_among_rest, _in_step, _stream
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
@@ -135,10 +135,14 @@ def _choose(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) ->
         case Kind.SHORTLIST | Kind.DISTINCT if not _is_whole(gathered, facts):
             if not _is_settled(ask, gathered, taken):
                 raise TooShallow(ask)
+    return _from(gathered, ask, taken)
+
+
+def _from(gathered: Gathered, ask: ShareAsk, taken: IntArray) -> IntArray:
+    """Rows of the whole pool: what the share chooses of these, where some are taken."""
     rng = _stream(ask.seed, ask.share.name)
-    places = _choose_among_rest(
-        ask.share, gathered.pool, gathered.has(taken), limit=ask.limit, rng=rng
-    )
+    is_taken = gathered.has(taken)
+    places = _choose_among_rest(ask.share, gathered.pool, is_taken, limit=ask.limit, rng=rng)
     return gathered.rows[places]
 
 
@@ -174,21 +178,17 @@ def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> IntArr
     within twice that, and the picks among those cover them within twice.
     """
     everywhere, terms = gathered.everywhere, gathered.terms
-    labelled = terms.labelled
+    chosen = gathered.places(np.sort(taken))
     if len(taken):
-        labelled = gathered.pool.after(gathered.places(np.sort(taken))).labelled
-    terms = Terms(terms.exclusive, terms.thresholds, labelled)
+        labelled = gathered.pool.after(chosen).labelled
+        terms = Terms(terms.exclusive, terms.thresholds, labelled)
     factor = 1 if ask.strategy == "k_center" else CORE_FACTOR
-    column = ask.share.column
-    asked = Ask(ask.strategy, factor * ask.limit, ask.seed, ask.share.name, column, terms)
+    asked = Ask(ask.strategy, factor * ask.limit, ask.seed, ask.share.name, ask.share.column, terms)
     calls = everywhere.by_part(taken, also_none=True)
     found = [table for _place, table in everywhere.kept.ask(answer, calls, asked)]
-    union = Gathered(by_row(found), everywhere, terms)
+    union = Gathered(by_row([*found, of_rows(gathered.table, chosen)]), everywhere, gathered.terms)
     everywhere.look_at(union.rows)
-    rng = _stream(ask.seed, ask.share.name)
-    seen = ask.seen(union.pool)
-    places = strategy_named(ask.strategy)(seen, limit=ask.limit, rng=rng)
-    return union.rows[places]
+    return _from(union, ask, taken)
 
 
 def _likely(asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts) -> IntArray:

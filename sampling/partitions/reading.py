@@ -145,7 +145,8 @@ class TableFile:
         self.name = shown(url)
         source = path if isinstance(store, LocalFileSystem) else store.open(path, "rb")
         try:
-            self._file = pq.ParquetFile(source, buffer_size=_BUFFER)
+            # Without `pre_buffer` off, the first block of a row group reads all of it.
+            self._file = pq.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
         except pa.ArrowInvalid as cause:
             raise Unreadable(f"{self.name} is not a whole Parquet file; write it again") from cause
         about = self._file.metadata

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from sampling.arrays import Rows
 from sampling.partitions.columns import ShardColumns, column_of
 from sampling.partitions.parts import GROUP, SECONDS, SLICE, Part
 from sampling.partitions.reading import Unreadable, first_null, matrix_of, one_chunk
-from sampling.pool import FloatArray, IntArray, Labelled, Pool, Rows
+from sampling.pool import FloatArray, IntArray, Labelled, Pool
 
 ROW, ID, PROBABILITIES = "row", "id", "probabilities"
 

@@ -274,6 +274,21 @@ def test_what_is_only_approached_keeps_its_promises(tmp_path: Path, strategy: st
     assert [6 / 900] * 6 == first.inclusion_probability[drawn].tolist()
 
 
+def test_a_group_that_one_share_asked_no_other_asks_over_parts_either(tmp_path: Path) -> None:
+    one = make_candidates(900)
+    one.groups = [f"g{number % 60}" for number in range(900)]
+    shards = as_tables(str(tmp_path), one, (250,))
+    plan = make_plan(("margin", 0.5), ("distinct:badge", 0.5))
+
+    found = choose_partitioned(plan, shards, limit=40, seed=3)
+
+    asked = {"margin": set[str | None](), "distinct:badge": set[str | None]()}
+    for row, strategy in zip(found.rows, found.strategy, strict=True):
+        asked[strategy].add(one.groups[row])
+    assert 20 == len(asked["distinct:badge"])
+    assert set() == asked["margin"] & asked["distinct:badge"]
+
+
 def radius(points: NDArray[np.float32], centres: NDArray[np.intp]) -> float:
     unit = points / np.linalg.norm(points, axis=1, keepdims=True)
     return float(np.sqrt(np.maximum(2.0 - 2.0 * unit @ unit[centres].T, 0.0)).min(axis=1).max())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +141,41 @@ def test_any_rows_of_a_part_in_any_order(
             at = np.asarray(wanted, dtype=np.intp)
 
             assert np.array_equal(one.embeddings[part.first + at], rows[at])
+
+
+# Prints how much Arrow held at most while it read two rows of an embedding column.
+READER = """
+import sys
+import numpy as np
+import pyarrow as pa
+from sampling.partitions.parts import PartRows, parts_of
+from sampling.partitions.shards import Shard
+(part,) = parts_of([Shard(table=sys.argv[1], embeddings="vector")])
+PartRows(part)[np.array([3, 9000])]
+print(pa.default_memory_pool().max_memory())
+"""
+
+
+def test_a_row_group_is_never_held_whole(tmp_path: Path) -> None:
+    points = np.random.default_rng(1).standard_normal((200_000, 64)).astype(np.float32)
+    flat = pa.FixedSizeListArray.from_arrays(pa.array(points.reshape(-1)), 64)
+    table = pa.table(
+        {
+            "item_id": [f"i{row}" for row in range(200_000)],
+            "probabilities": pa.array([[0.5]] * 200_000, pa.list_(pa.float32())),
+            "vector": flat,
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet", row_group_size=200_000)
+
+    ended = subprocess.run(
+        [sys.executable, "-c", READER, str(tmp_path / "a.parquet")],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        check=True,
+    )
+
+    assert int(ended.stdout) < points.nbytes / 4
 
 
 def test_parts_are_whole_row_groups_and_cover_all(tmp_path: Path) -> None:
