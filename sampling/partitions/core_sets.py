@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, TypeGuard
 import numpy as np
 
 from sampling.draws import WEIGHT_FLOOR
-from sampling.ids import KEY_BYTES
+from sampling.ids import KEY_BYTES, ItemIds
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool, Tie, best_first
 from sampling.scores import closeness, uncertainty
 from sampling.strategies import strategy_named
@@ -128,7 +128,7 @@ def sketch(pool: Pool, criterion: Barred) -> Sketch:
     """Where the part's first rows stand, at some of their ranks."""
     found: Sketch = []
     for order in _orders(criterion.of(pool), criterion):
-        rows = _first(pool, order, np.arange(len(pool)))
+        rows = _first(pool, order)
         rows = rows[_ranks(len(rows)) - 1]
         # Of equals by id no place is known: any of them might be the first.
         numbers = np.zeros(len(rows)) if order.numbers is None else order.numbers[rows]
@@ -187,9 +187,7 @@ def _rows(pool: Pool, criterion: Criterion) -> Iterator[IntArray]:
             yield strategy_named(name)(pool, limit=depth, rng=np.random.default_rng(0))
         case Lowest(bars=bars) | Turns(bars=bars):
             for number, order in enumerate(_orders(pool, criterion)):
-                within: IntArray = np.arange(len(pool))
-                if bars:
-                    within = np.flatnonzero(_reaches(order, *bars[number]))
+                within = _reaches(order, *bars[number]) if bars else None
                 yield _first(pool, order, within)
 
 
@@ -200,13 +198,14 @@ def _reaches(order: _Order, score: float, number: float) -> BoolArray:
     return reaches
 
 
-def _first(pool: Pool, order: _Order, among: IntArray) -> IntArray:
-    """The first of some rows, in order."""
-    if order.numbers is not None:
-        tie: Tie = order.numbers[among]
-    else:
-        tie = pool.ids if len(among) == len(pool) else pool.ids.take(among)
-    return among[best_first(order.scores[among], limit=order.depth, tie=tie)]
+def _first(pool: Pool, order: _Order, within: BoolArray | None = None) -> IntArray:
+    """The first rows of all, or of those within, in order."""
+    tie: Tie = pool.ids if order.numbers is None else order.numbers
+    if within is None or within.all():
+        return best_first(order.scores, limit=order.depth, tie=tie)
+    rows = np.flatnonzero(within)
+    among = tie.take(rows) if isinstance(tie, ItemIds) else tie[rows]
+    return rows[best_first(order.scores[rows], limit=order.depth, tie=among)]
 
 
 def _orders(pool: Pool, criterion: Barred) -> Iterator[_Order]:
