@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sampling import products
 from sampling.pool import BoolArray, IntArray, Pool
 from sampling.scores import Strategy
-from sampling.spread import STEPS, on_grid
+from sampling.spread import STEPS, on_grid, rows_on_grid
 
 Float32 = NDArray[np.float32]
 
@@ -24,8 +24,8 @@ def distinct(strategy: Strategy) -> Strategy:
     """`strategy` without near-duplicates (cosine above .98) of its own better picks or of what is
     labelled, and with one item a group.
 
-    It is asked for twice as many rows until enough of them differ. Only where the whole pool does
-    not hold `limit` rows that differ do the others fill up, in its order.
+    It is asked for twice as many rows, and for four times those until enough of them differ, or
+    until nothing is left in the pool that differs. Only then do the others fill up, in its order.
     """
 
     def chosen(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
@@ -36,13 +36,36 @@ def distinct(strategy: Strategy) -> Strategy:
             rng.bit_generator.state = state  # the same draws, only more of them
             order = strategy(pool, limit=depth, rng=rng)
             kept = distinct_rows(pool, order, limit=limit)
-            if len(kept) == limit or len(order) == len(pool):
+            if len(kept) == limit or len(order) == len(pool) or not _differs_any(pool, kept):
                 spare = order[~np.isin(order, kept)]
                 rows: IntArray = np.concatenate([kept, spare])[:limit]
                 return rows
             depth *= 4
 
     return chosen
+
+
+def _differs_any(pool: Pool, kept: IntArray) -> bool:
+    """Whether some row of the pool is unlike these and unlike what is labelled or met."""
+    met = pool.met_groups
+    if pool.groups is not None:
+        met = np.union1d(met, pool.groups[kept])
+    if not pool.has_embeddings:
+        return pool.groups is None or not np.isin(pool.groups, met).all()
+    others = [rows_on_grid(pool, kept)]
+    if pool.labelled is not None:
+        others.append(on_grid(np.asarray(pool.labelled.embeddings)))
+    for part, block in pool.embedding_blocks():
+        differs: BoolArray = np.ones(len(block), dtype=np.bool_)
+        if pool.groups is not None:
+            differs = ~np.isin(pool.groups[part], met)
+        left = on_grid(block[differs])
+        near = np.zeros(len(left), dtype=np.bool_)
+        for earlier in others:
+            near |= is_near_any(left, earlier)
+        if not near.all():
+            return True
+    return False
 
 
 def distinct_rows(

@@ -151,8 +151,47 @@ def test_the_strategy_is_asked_for_no_more_than_it_takes() -> None:
     distinct.distinct(noting)(pool, limit=5, rng=np.random.default_rng(0))
     assert [10] == asked
 
+    # Forty differ, of which ten lie at the end.
     distinct.distinct(noting)(pool, limit=40, rng=np.random.default_rng(0))
     assert [10, 80, 320] == asked
+
+
+@pytest.mark.parametrize("alike", ["place", "group", "group alone", "label"])
+def test_where_nothing_else_differs_no_more_is_asked_for(alike: str) -> None:
+    items = 5_000
+    rows = np.ones((items, 4))
+    known = Labelled(np.ones((1, 4)), [[1.0]]) if alike == "label" else None
+    if alike == "group":
+        rows = np.random.default_rng(0).standard_normal((items, 4))
+    groups = ["g"] * items if alike in ("group", "group alone") else None
+    pool = Pool(
+        [f"i{row:04d}" for row in range(items)],
+        np.full((items, 1), 0.5),
+        None if alike == "group alone" else rows,
+        groups,
+        labelled=known,
+    )
+    asked: list[int] = []
+
+    def noting(pool: Pool, *, limit: int, rng: np.random.Generator) -> NDArray[np.intp]:
+        asked.append(limit)
+        return np.arange(min(limit, len(pool)))
+
+    found = distinct.distinct(noting)(pool, limit=20, rng=np.random.default_rng(0))
+
+    assert [40] == asked
+    assert list(range(20)) == found.tolist()
+
+
+def test_the_last_that_differs_is_found_however_deep_it_lies() -> None:
+    rows = np.ones((5_000, 4))
+    rows[4_321] = [1.0, -1.0, 1.0, -1.0]
+    doubt = np.linspace(0.5, 0.1, 5_000)[:, None]
+    pool = Pool([f"i{row:04d}" for row in range(5_000)], doubt, rows)
+
+    found = strategy_named("distinct:margin")(pool, limit=3, rng=np.random.default_rng(0))
+
+    assert [0, 4_321, 1] == found.tolist()
 
 
 @STEADY
