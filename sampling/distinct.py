@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.random import Generator
@@ -96,30 +96,6 @@ def distinct_rows(
             groups = pool.groups[rows]
         kept.append(rows[walk.keep(on_grid(pool.embeddings(rows)), groups=groups)])
     return np.concatenate(kept)
-
-
-def keep_distinct(
-    blocks: Iterable[Float32], *, limit: int, avoid: Sequence[Float32] = ()
-) -> IntArray:
-    """Walk down the rows and keep those that are no near-duplicate of a kept one, up to `limit`.
-
-    Args:
-        blocks: rows (M, D) in blocks, on the grid, best first. No block is asked for once there
-            are enough. A row of zeros is like no other.
-        avoid: as in `distinct_rows`.
-
-    Returns:
-        The kept places, in order.
-    """
-    walk = _Walk(limit=limit, avoid=avoid)
-    places: list[IntArray] = [np.empty(0, dtype=np.intp)]
-    start = 0
-    for block in blocks:
-        places.append(start + walk.keep(block))
-        start += len(block)
-        if not walk.room:
-            break
-    return np.concatenate(places)
 
 
 _BAR = NEAR_DUPLICATE_COSINE * STEPS * STEPS

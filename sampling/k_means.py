@@ -1,4 +1,4 @@
-"""k-means on the grid of `spread`, and the row nearest each centre: one pick a cluster."""
+"""k-means on the grid of `spread`."""
 
 from __future__ import annotations
 
@@ -54,17 +54,6 @@ def assign(rows: Float32, centres: Float32) -> tuple[IntArray, Float32]:
         best, owner[part] = nearest_centre(rows[part], centres)
         near[part] = np.einsum("ij,ij->i", rows[part], rows[part]) - best
     return owner, near
-
-
-def representatives(rows: Float32, centres: Float32) -> IntArray:
-    """The row nearest each centre that has any, by centre; of equally near ones the first."""
-    if not len(centres):
-        return np.empty(0, dtype=np.intp)
-    owner, near = assign(rows, centres)
-    order = np.lexsort((near, owner))
-    _present, starts = np.unique(owner[order], return_index=True)
-    found: IntArray = order[starts]
-    return found
 
 
 def _means(rows: Float32, mass: NDArray[np.float64], owner: IntArray, centres: Float32) -> Float32:

@@ -223,6 +223,14 @@ def test_rows_that_differ_agree_with_a_plain_walk(
         assert expected == order[taken].tolist()
 
 
+def test_what_is_like_only_a_dropped_one_is_kept() -> None:
+    # Ten degrees apart is near (cosine .985), twenty is not (.940).
+    angles = np.radians([0.0, 10.0, 20.0])
+    pool = Pool(list("abc"), [[0.5]] * 3, np.column_stack([np.cos(angles), np.sin(angles)]))
+
+    assert [0, 2] == distinct_rows(pool, np.arange(3), limit=3).tolist()
+
+
 def test_a_group_is_not_lost_with_its_first_member() -> None:
     # The first of the group is like what is kept already; the second is like nothing.
     pool = Pool(

@@ -5,9 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sampling import STRATEGIES, Pool, diversity
-from sampling.distinct import keep_distinct
 from sampling.pool import unit
-from sampling.spread import on_grid
 
 
 def unit_rows(items: int, dimensions: int = 8, *, seed: int = 0) -> NDArray[np.float32]:
@@ -17,38 +15,6 @@ def unit_rows(items: int, dimensions: int = 8, *, seed: int = 0) -> NDArray[np.f
 
 def chosen(name: str, pool: Pool, *, limit: int, seed: int = 0) -> NDArray[np.intp]:
     return STRATEGIES[name](pool, limit=limit, rng=np.random.default_rng(seed))
-
-
-def test_near_duplicates_are_walked_past() -> None:
-    base = on_grid(unit_rows(6, 32))
-    near = on_grid(base + 20.0 * unit_rows(6, 32, seed=9))
-    rows = np.concatenate([base, near])
-
-    assert list(range(6)) == keep_distinct([rows], limit=12).tolist()
-    assert list(range(6)) == keep_distinct([base, near], limit=12).tolist()
-    assert [0, 1, 2] == keep_distinct([base, near], limit=3).tolist()
-
-
-def test_what_is_near_only_a_dropped_one_is_kept() -> None:
-    # Ten degrees apart is near (cosine .985), twenty is not (.940).
-    angles = np.radians([0.0, 10.0, 20.0])
-    rows = on_grid(np.column_stack([np.cos(angles), np.sin(angles)]).astype(np.float32))
-
-    assert [0, 2] == keep_distinct([rows], limit=3).tolist()
-
-
-def test_near_duplicates_agree_with_a_plain_walk() -> None:
-    rng = np.random.default_rng(2)
-    mixed = unit_rows(40, 4)[rng.integers(0, 40, 200)] + 0.1 * unit_rows(200, 4, seed=3)
-    rows = on_grid(mixed)
-    kept: list[int] = []
-    for place in range(200):
-        if all(rows[place] @ rows[other] <= 0.98 * 2000**2 for other in kept):
-            kept.append(place)
-
-    for size in (7, 64, 200):
-        blocks = [rows[start : start + size] for start in range(0, 200, size)]
-        assert kept == keep_distinct(blocks, limit=200).tolist()
 
 
 def test_no_two_picks_are_near_duplicates_while_others_will_do() -> None:

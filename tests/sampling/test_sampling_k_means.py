@@ -7,7 +7,7 @@ from sklearn.cluster import KMeans
 
 from sampling import k_means as k_means_room
 from sampling import products, spread
-from sampling.k_means import assign, k_means, lloyd, representatives
+from sampling.k_means import assign, k_means, lloyd
 from sampling.spread import on_grid
 
 Float32 = NDArray[np.float32]
@@ -71,14 +71,13 @@ def test_a_worked_step() -> None:
     assert [[5.0], [62.0]] == one.tolist()  # (2 * 20 + 100 + 110) / 4 = 62.5, to the even one
 
 
-def test_a_centre_without_rows_stays_and_has_no_representative() -> None:
+def test_a_centre_without_rows_stays() -> None:
     rows = on_line(0, 2, 100, 102)
     start = on_line(0, 1000, 100)
 
     centres = lloyd(rows, start, weights=np.ones(4), steps=5)
 
     assert [[1.0], [1000.0], [101.0]] == centres.tolist()
-    assert [0, 2] == representatives(rows, centres).tolist()
 
 
 def test_rows_that_weigh_nothing_move_no_centre() -> None:
@@ -105,7 +104,6 @@ def test_where_rows_coincide_there_are_fewer_centres() -> None:
     centres = k_means(rows, clusters=8, rng=np.random.default_rng(0))
 
     assert 3 == len(centres)
-    assert [0, 10, 20] == sorted(representatives(rows, centres).tolist())
 
 
 @pytest.mark.parametrize("clusters", [0, 1, 5, 6])
@@ -115,7 +113,6 @@ def test_clusters_from_none_to_more_than_rows(clusters: int) -> None:
     centres = k_means(rows, clusters=clusters, rng=np.random.default_rng(0))
 
     assert min(clusters, 5) == len(centres)
-    assert min(clusters, 5) == len(representatives(rows, centres))
 
 
 def test_every_row_has_its_nearest_centre_and_the_exact_distance() -> None:
@@ -126,14 +123,6 @@ def test_every_row_has_its_nearest_centre_and_the_exact_distance() -> None:
 
     np.testing.assert_array_equal(apart.argmin(axis=1), owner)
     np.testing.assert_array_equal(apart.min(axis=1), near)
-
-
-def test_the_representative_is_the_nearest_and_of_equals_the_first() -> None:
-    rows = on_line(3, -1, 1, 90, 100, 110, 120)
-
-    found = representatives(rows, on_line(0, 105))
-
-    assert [1, 4] == found.tolist()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
