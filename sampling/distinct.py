@@ -18,6 +18,7 @@ Float32 = NDArray[np.float32]
 NEAR_DUPLICATE_COSINE = 0.98
 
 _ROWS_PER_BLOCK = 512
+_COMPARED_AT_MOST = 1 << 15  # each with each: at 384 dimensions six seconds
 
 
 def distinct(strategy: Strategy) -> Strategy:
@@ -137,21 +138,22 @@ class _Walk:
 def walk_distinct(pool: Pool, order: IntArray, *, limit: int) -> tuple[IntArray, IntArray]:
     """Walk down `order` and take each row unlike all taken before it, up to `limit`.
 
+    Alike are near-duplicates and members of one group.
+
     Returns:
-        The places taken, and for each of them the first place after it at which a row stood aside
-        for it alone; `len(order)` where none did before the walk ended. Alike are near-duplicates
-        and members of one group.
+        The places taken; and of each place up to where the walk ended which of those it is, or
+        stood aside for alone; -1 where it stood aside for several.
     """
     taken: list[int] = []
-    aside = np.full(min(limit, len(order)), len(order), dtype=np.intp)
+    owners: list[IntArray] = [np.empty(0, dtype=np.intp)]
     for start in range(0, len(order), _ROWS_PER_BLOCK):
         rows = order[start : start + _ROWS_PER_BLOCK]
         # Of each row how many stand in its way, and the first of them.
         count = np.zeros(len(rows), dtype=np.intp)
-        first: IntArray = np.zeros(len(rows), dtype=np.intp)
+        owner: IntArray = np.zeros(len(rows), dtype=np.intp)
         for before in range(0, len(taken), _ROWS_PER_BLOCK):
             near = _alike(pool, rows, order[taken[before : before + _ROWS_PER_BLOCK]])
-            first = np.where((count == 0) & near.any(axis=1), before + near.argmax(axis=1), first)
+            owner = np.where((count == 0) & near.any(axis=1), before + near.argmax(axis=1), owner)
             count += near.sum(axis=1)
         within = np.triu(_alike(pool, rows, rows), k=1)
         ends = len(rows)
@@ -159,17 +161,35 @@ def walk_distinct(pool: Pool, order: IntArray, *, limit: int) -> tuple[IntArray,
             if count[place]:
                 continue
             later = within[place]
-            first[later & (count == 0)] = len(taken)
+            owner[later & (count == 0)] = len(taken)
+            owner[place] = len(taken)
             count += later
             taken.append(start + place)
             if len(taken) == limit:
-                ends = place
+                ends = place + 1
                 break
-        alone = np.flatnonzero(count[:ends] == 1)
-        np.minimum.at(aside, first[alone], start + alone)
-        if ends < len(rows):
+        owners.append(np.where(count > 1, -1, owner)[:ends])
+        if len(taken) == limit:
             break
-    return np.asarray(taken, dtype=np.intp), aside[: len(taken)]
+    return np.asarray(taken, dtype=np.intp), np.concatenate(owners)
+
+
+def closed_circles(pool: Pool, rows: IntArray, owner: IntArray) -> IntArray:
+    """How many rows each owner has, itself included, where those are all alike and like no other
+    of `rows`; 0 where they are not, or where `rows` are too many to compare."""
+    size = np.bincount(owner[owner >= 0])
+    if len(rows) > _COMPARED_AT_MOST:
+        return np.zeros_like(size)
+    closed = size > 1
+    members = np.flatnonzero((owner >= 0) & closed[owner])
+    for start in range(0, len(members), _ROWS_PER_BLOCK):
+        part = members[start : start + _ROWS_PER_BLOCK]
+        for place in range(0, len(rows), _ROWS_PER_BLOCK):
+            beside = slice(place, place + _ROWS_PER_BLOCK)
+            expected = owner[part][:, None] == owner[beside]
+            other = (_alike(pool, rows[part], rows[beside]) != expected).any(axis=1)
+            closed[owner[part[other]]] = False
+    return np.where(closed | (size == 1), size, 0)
 
 
 def _alike(pool: Pool, rows: IntArray, others: IntArray) -> BoolArray:

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.random import Generator
 
-from sampling.distinct import walk_distinct
+from sampling.distinct import closed_circles, walk_distinct
 from sampling.ids import KEY_BYTES
 from sampling.pool import FloatArray, IntArray, Pool, best_first
 from sampling.probability import neyman_allocation, race, whole_allocation
@@ -90,17 +90,20 @@ def distinct_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, 
     """A simple random draw that passes over near-duplicates and group mates of what it has.
 
     Rows are walked in the order of their keyed numbers, lowest first. What was passed over is not
-    lost to an estimate: each pick's probability says what else it might have stood aside for.
+    lost to an estimate: each pick's probability says what else it stood for.
 
     Returns:
         At most `limit` rows (fewer where no more differ), and probabilities that are NaN but for
-        those: the highest number with which each would have been drawn all the same, given the
-        numbers of all others. Sums over the picks of value over probability are unbiased, for
-        every item: the numbers of an item's look-alikes decide its turn, never its being left out.
+        those. Sums over the picks of value over probability are unbiased, for every item.
 
-    Source: conditional inclusion probabilities as in priority sampling (Duffield, Lund and Thorup,
-    2007). A pick's turn would have passed at the number of the first look-alike that was passed
-    over for it alone, or else at that of the first row after the last pick.
+    Source: all rows before the walk's end are a simple random draw, each with the end's number for
+    its probability. Where a pick and the rows that stood aside for it are all alike and like no
+    other row before the end, each of them was as likely to come first, so it has that number over
+    how many they are. For other picks it is the highest number with which they would have been
+    drawn all the same, given the numbers of all others, as in priority sampling (Duffield, Lund
+    and Thorup, 2007): that of the first row that stood aside for the pick alone, or the end's.
+    It is as unbiased, but varies more. Neither what the end is nor who is alike before it depends
+    on the order among those that are exchanged, so the two may stand side by side.
     """
     limit = min(limit, len(pool))
     inclusion = np.full(len(pool), np.nan)
@@ -111,16 +114,19 @@ def distinct_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, 
     while True:
         order = best_first(-numbers, limit=depth, tie=pool.ids)
         # One more than wanted: its number is when the turn of all others would have passed.
-        taken, aside = walk_distinct(pool, order, limit=limit + 1)
+        taken, owner = walk_distinct(pool, order, limit=limit + 1)
         if len(taken) > limit or len(order) == len(pool):
             break
         depth *= 4
     end = numbers[order[taken[limit]]] if len(taken) > limit else 1.0
-    turns = np.append(numbers[order], 1.0)[
-        aside[:limit]
-    ]  # 1 where nothing stood aside for it alone
+    # The first that stood aside for each pick alone; 1 where none did.
+    aside = np.flatnonzero((owner >= 0) & ~np.isin(np.arange(len(owner)), taken))
+    turns = np.full(len(taken), 1.0)
+    np.minimum.at(turns, owner[aside], numbers[order[aside]])
+    circle = closed_circles(pool, order[: len(owner)], owner)
+    known = np.where(circle > 0, end / np.maximum(circle, 1), np.minimum(turns, end))
     rows = order[taken[:limit]]
-    inclusion[rows] = np.minimum(turns, end)
+    inclusion[rows] = known[:limit]
     return rows, inclusion
 
 

@@ -44,7 +44,8 @@ def make_pool(items: int = 30, *, seed: int = 0, slices: bool = True) -> Pool:
 
 
 def wave_pool(*, groups: bool = True) -> Pool:
-    """Copies of one item, a chain whose neighbours alone are near, a group, and items alone."""
+    """Copies of one item, a chain whose neighbours alone are near, a group, items alone, a cloud
+    of which some are near and some are not, and two of which nothing is known."""
     rng = np.random.default_rng(4)
     base = np.eye(16)
     wave = base[0] + 0.02 * rng.standard_normal((7, 16))
@@ -52,7 +53,8 @@ def wave_pool(*, groups: bool = True) -> Pool:
     angles = np.radians(8.0 * np.arange(5))
     chain = np.cos(angles)[:, None] * base[1] + np.sin(angles)[:, None] * base[2]
     alone = base[3:13]
-    rows = np.concatenate([wave, chain, alone, np.zeros((2, 16))])
+    cloud = base[14] + 0.035 * rng.standard_normal((6, 16))
+    rows = np.concatenate([wave, chain, alone, cloud, np.zeros((2, 16))])
     named: list[str | None] = [None] * len(rows)
     # One group holds the chain's end, so that it is near by name and by place.
     named[11] = named[12] = named[13] = named[14] = "g"
@@ -122,9 +124,8 @@ def test_every_item_is_drawn_as_often_as_it_says(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("groups", [False, True])
-@pytest.mark.parametrize("limit", [1, 4, 12])
-def test_passing_over_copies_leaves_every_item_its_weight(groups: bool, limit: int) -> None:
+@pytest.mark.parametrize(("limit", "groups"), [(1, True), (4, False), (12, True)])
+def test_passing_over_copies_leaves_every_item_its_weight(limit: int, groups: bool) -> None:
     pool = wave_pool(groups=groups)
 
     weighed = shares_of_one(
@@ -151,9 +152,10 @@ def test_passing_over_copies_leaves_every_item_its_weight(groups: bool, limit: i
 )
 def test_what_a_plan_measures_stands_for_the_pool(strategies: list[str]) -> None:
     pool = wave_pool() if "random_distinct" in strategies else make_pool(24)
+    items = len(pool)
     part = 1.0 / len(strategies)
     plan = Plan(tuple(Share(f"{at}", name, part) for at, name in enumerate(strategies)))
-    weighed = np.zeros((RUNS, 24))
+    weighed = np.zeros((RUNS, items))
 
     for run in range(RUNS):
         selection = choose(plan, pool, limit=12, seed=run)
@@ -168,32 +170,87 @@ def test_what_a_plan_measures_stands_for_the_pool(strategies: list[str]) -> None
 # With what probability
 
 
+def plain_turn(numbers: NDArray[np.float64], near: Booleans, row: int, *, limit: int) -> float:
+    """The highest number with which this row would have been drawn, given those of all others."""
+    bars = [*np.sort(np.delete(numbers, row)), 1.0]
+    still = []
+    for bar in bars:
+        moved = numbers.copy()
+        moved[row] = np.nextafter(bar, 0.0)
+        still.append(row in plain_walk(moved, near, limit=limit))
+    highest = int(np.flatnonzero(still)[-1])
+    assert all(still[: highest + 1])
+    return float(bars[highest])
+
+
 @pytest.mark.parametrize("groups", [False, True])
 @pytest.mark.parametrize("limit", [1, 3, 8, 12, 24])
-def test_a_pick_would_have_been_drawn_up_to_its_probability_and_no_further(
+def test_a_pick_s_probability_is_its_turn_or_its_part_of_a_closed_circle(
     groups: bool, limit: int
 ) -> None:
     pool = wave_pool(groups=groups)
     near = is_near(pool)
+    kinds = set()
 
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        numbers = pool.ids.uniforms(rng.bytes(16))
+    for seed in range(25):
+        numbers = pool.ids.uniforms(np.random.default_rng(seed).bytes(16))
         rows, inclusion = distinct_draw(pool, limit=limit, rng=np.random.default_rng(seed))
 
         assert plain_walk(numbers, near, limit=limit) == rows.tolist()
         assert sorted(rows) == np.flatnonzero(~np.isnan(inclusion)).tolist()
+        one_more = plain_walk(numbers, near, limit=limit + 1)
+        end = numbers[one_more[limit]] if len(one_more) > limit else 1.0
+        seen = np.flatnonzero(numbers <= end)
         for row in rows:
-            # With its own number moved to just below each of the others' in turn.
-            others = np.sort(np.delete(numbers, row))
-            still = []
-            for bar in [*others, 1.0]:
-                moved = numbers.copy()
-                moved[row] = np.nextafter(bar, 0.0)
-                still.append(row in plain_walk(moved, near, limit=limit))
-            highest = int(np.flatnonzero(still)[-1])
-            assert all(still[: highest + 1])
-            assert [*others, 1.0][highest] == inclusion[row]
+            circle = {row} | {other for other in seen if near[row, other]}
+            is_closed = all(
+                {other} | {one for one in seen if near[other, one]} == circle for other in circle
+            )
+            kinds.add((is_closed, len(circle) > 1))
+            if is_closed:
+                assert end / len(circle) == inclusion[row]
+            else:
+                assert plain_turn(numbers, near, row, limit=limit) == inclusion[row]
+
+    if 1 < limit < 20:
+        assert {(True, True), (True, False), (False, True)} == kinds
+
+
+@pytest.mark.slow
+def test_where_circles_are_too_large_to_compare_every_item_keeps_its_weight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(distinct, "_COMPARED_AT_MOST", 0)
+    pool = wave_pool()
+
+    weighed = shares_of_one(
+        lambda run: distinct_draw(pool, limit=5, rng=np.random.default_rng(run + RUNS)),
+        items=len(pool),
+        runs=RUNS,
+    )
+
+    assert np.abs(errors_of(weighed, expected=1.0)).max() < 3.5
+
+
+@pytest.mark.slow
+def test_a_wave_does_not_make_an_estimate_vary_more_than_a_random_draw() -> None:
+    # Three of ten items are copies of one, all of them positive.
+    rng = np.random.default_rng(0)
+    rows, positive = rng.standard_normal((600, 32)), rng.random(600) < 0.1
+    rows[:180], positive[:180] = rows[180] + 0.01 * rng.standard_normal((180, 32)), True
+    pool = Pool([f"i{row:03d}" for row in range(600)], np.full((600, 1), 0.5), rows)
+    spread = {}
+
+    for name in ("random", "random_distinct"):
+        rates = []
+        for run in range(1_000):
+            picks, inclusion = DRAWS[name](pool, limit=60, rng=np.random.default_rng(run))
+            weights = 1.0 / inclusion[picks]
+            rates.append(float((weights * positive[picks]).sum() / weights.sum()))
+        assert abs(np.mean(rates) - positive.mean()) < 0.01
+        spread[name] = np.std(rates)
+
+    assert spread["random_distinct"] < spread["random"]
 
 
 def test_where_nothing_is_alike_a_distinct_draw_is_a_random_one() -> None:
@@ -230,12 +287,12 @@ def test_a_wave_that_fills_the_pool_is_passed_over_without_comparing_all_with_al
     assert 1 == (drawn < 60_000).sum()
     assert 1 < len(drawn) <= 31
     wave = drawn[drawn < 60_000]
-    # Its turn would have passed at the next of the wave.
+    # They are too many to compare; its turn would have passed at the next of the wave.
     numbers = pool.ids.uniforms(np.random.default_rng(1).bytes(16))
     assert np.sort(numbers[:60_000])[1] == inclusion[wave][0]
 
 
-def test_one_group_for_all_is_one_pick() -> None:
+def test_one_group_for_all_is_one_pick_for_all() -> None:
     pool = Pool(
         [f"i{row:05d}" for row in range(50_000)], np.full((50_000, 1), 0.5), groups=["g"] * 50_000
     )
