@@ -164,6 +164,40 @@ def test_parts_together_hand_over_little_more_than_one_would(tmp_path: Path) -> 
     assert_same(choose(plan, pool, limit=20, seed=1), found)
 
 
+def test_a_category_still_speaks_when_another_share_took_all_its_lowest_but_one(
+    tmp_path: Path,
+) -> None:
+    one = make_candidates(1500)
+    rng = np.random.default_rng(2)
+    lowest = rng.permutation(1500)[:30]
+    one.probabilities[:] = np.column_stack(
+        [np.full(1500, 0.3), np.full(1500, 0.01), np.round(rng.uniform(0.0, 0.4, 1500), 3)]
+    )
+    one.probabilities[lowest] = [0.0, 0.01, 0.35]  # neither first nor last of anything else
+    one.probabilities[lowest[:29], 1] = 0.5
+    plan = Plan((Share("takes", "margin", 0.5, column=1), Share("then", "uncertain", 0.5)))
+
+    found = choose_partitioned(plan, as_arrays(tmp_path, one, (700,)), limit=58, seed=1)
+
+    assert set(one.ids[lowest[:29]]) <= set(found.item_ids)
+    assert_same(choose(plan, Pool(one.ids, one.probabilities), limit=58, seed=1), found)
+
+
+def test_what_fills_up_for_items_drawn_twice_is_shared_among_what_is_left(tmp_path: Path) -> None:
+    one = make_candidates(1500)
+    one.slices = ["few" if row in (3, 99, 700, 702, 1100, 1101) else "many" for row in range(1500)]
+    plan = Plan((Share("a", "stratified_random", 0.5), Share("b", "stratified_random", 0.5)))
+    watched = Watched()
+
+    found = choose_partitioned(
+        plan, as_tables(str(tmp_path), one, (700,)), limit=24, seed=1, client=watched
+    )
+
+    assert watched.handed_over["scan"] < 1500
+    assert 6 == sum(one.slices[row] == "few" for row in found.rows)
+    assert_same(choose(plan, one.pool(), limit=24, seed=1), found)
+
+
 def test_without_embeddings_the_batch_is_the_same_too(tmp_path: Path) -> None:
     one = make_candidates()
     shards = as_tables(str(tmp_path), one, (500,))
