@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PEERS := $(VENV)/.peers
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # These targets serve this checkout alone. A stack that the environment names, such as a team's, is
 # for the `hitl` command: `make clean` must never reach it.
@@ -38,7 +39,7 @@ e2e: $(READY) ## only the tests with real servers and a real browser
 	@$(BIN)/python -m hitl.services.install
 	@$(BIN)/python -m pytest -m "e2e or browser" $(PYTEST)
 
-bench: $(READY) ## every benchmark, each against a peer or a limit in the same run
+bench: $(PEERS) ## every benchmark, each against a peer or a limit in the same run
 	@$(BIN)/python -m benchmarks
 
 docs: $(READY) ## build the documentation into site/
@@ -62,4 +63,10 @@ $(READY): requirements.lock pyproject.toml
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The lock holds: a peer that wanted another version of anything would fail here.
+$(PEERS): $(READY) benchmarks/peers.txt
+	@$(BIN)/python -m pip install --quiet --requirement benchmarks/peers.txt --constraint requirements.lock
+	@$(BIN)/python -m pip check
 	@touch $@
