@@ -15,6 +15,9 @@ from sampling.errors import (
     SamplingError,
     UnknownStrategy,
 )
+from sampling.partition import choose_partitioned
+from sampling.partitions.finding import find_shards
+from sampling.partitions.shards import Shard
 from sampling.plan import DEFAULT_PLAN, Plan, Selection, Share, allocate, choose
 from sampling.poisson import PoissonRound, first_that_differs, poisson_round
 from sampling.pool import Labelled, Pool
@@ -48,11 +51,14 @@ __all__ = [
     "Replay",
     "SamplingError",
     "Selection",
+    "Shard",
     "Share",
     "Strategy",
     "UnknownStrategy",
     "allocate",
     "choose",
+    "choose_partitioned",
+    "find_shards",
     "first_that_differs",
     "gumbel_top_k",
     "in_a_sentence",
