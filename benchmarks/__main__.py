@@ -18,6 +18,8 @@ ALL = (
     "benchmarks.top_k",
     "benchmarks.sampler_memory",
     "benchmarks.near_duplicates",
+    "benchmarks.label_efficiency",
+    "benchmarks.scale",
 )
 MET, NO_DATA = 0, 2
 _WORDS = {1: "missed a bar", NO_DATA: "had no data or no peer to run on; see what it says above"}

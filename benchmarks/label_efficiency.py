@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from benchmarks.learning_bars import Row, judge
 from benchmarks.learning_cells import Cell, cells
+from benchmarks.sampler_peers import GivenProbabilities
 from benchmarks.text_sets import data_root
 from flows.replaying.heads import Fitted, fit_head
 from flows.replaying.seeds import one_thread
@@ -82,14 +83,10 @@ def two_step(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
         p = np.concatenate([p, 1.0 - p.max(axis=1, keepdims=True)], axis=1)
     p = p / p.sum(axis=1, keepdims=True)
 
-    class Given:
-        def predict_proba(self, _rows: object) -> NDArray[np.floating]:
-            return p
-
     every = pool.unit_embeddings(np.arange(len(pool)))
     seed = int(rng.integers(2**31))
     sampler = TwoStepKMeansSampler(
-        10, Given(), limit, assume_fitted=True, random_state=seed, n_init=1
+        10, GivenProbabilities(p), limit, assume_fitted=True, random_state=seed, n_init=1
     )
     sampler.fit(every[:2], np.zeros(2))
     return np.asarray(sampler.select_samples(every), dtype=np.intp)
@@ -153,9 +150,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError:
         print("cardinal is not installed (`make bench` installs it): no peer beside margin")
     found: list[Row] = []
-    for cell in cells(data, harness):
-        if given.only not in cell.name:
+    for name, make in cells(data, harness):
+        if given.only not in name:
             continue
+        cell = make()
         mine = plans | ({"per second": PER_SECOND} if cell.seconds is not None else {})
         jobs = (delayed(play)(cell, mine, seed) for seed in range(given.seeds))
         row = Row(cell.name, cell.bar, join(list(Parallel(n_jobs=given.jobs)(jobs))))
