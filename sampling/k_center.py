@@ -149,7 +149,7 @@ class _Cover:
         for start in range(0, len(fresh), products.CENTRES_AT_ONCE):
             part_of = fresh[start : start + products.CENTRES_AT_ONCE]
             centres = products.as_tensor(np.ascontiguousarray(part_of))
-            for part, given in self._pool.embedding_blocks():
+            for part, given in self._pool.embedding_blocks(are_checked=True):
                 scale = self._scale[part]
                 block = unit(given) if part.start in self._made_unit else given
                 # |x|^2 + |c|^2 - 2 x.c with |x| = 1; a row or a centre of zeros is 1 from others.

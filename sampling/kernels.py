@@ -14,6 +14,11 @@ R = TypeVar("R")
 UInt64 = NDArray[np.uint64]
 Float32 = NDArray[np.float32]
 Floats = NDArray[np.floating[Any]]
+Columns = tuple[int, ...] | NDArray[np.int8]
+"""As long as there are columns. The length of a tuple is known when the loop is compiled, which
+then has no inner loop at all: twice as fast."""
+
+_UNROLLED_AT_MOST = 16
 
 
 def compiled(function: Callable[P, R]) -> Callable[P, R]:
@@ -163,29 +168,35 @@ def unit(rows: Float32) -> Float32:
     return found
 
 
+def columns_of(probabilities: Floats) -> Columns:
+    """What stands for the columns of this matrix; each short length is compiled for itself."""
+    count = probabilities.shape[1]
+    return (0,) * count if count <= _UNROLLED_AT_MOST else np.zeros(count, dtype=np.int8)
+
+
 @ordered
-def hardest_margin(probabilities: Floats) -> Floats:
+def hardest_margin(probabilities: Floats, columns: Columns) -> Floats:
     """Shape (N,): 1 - |2p - 1| of the category nearest one half."""
     one = probabilities.dtype.type(1.0)
     half = probabilities.dtype.type(0.5)
     found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
     for row in range(probabilities.shape[0]):
         nearest = half
-        for column in range(probabilities.shape[1]):
+        for column in range(len(columns)):
             nearest = min(nearest, abs(probabilities[row, column] - half))
         found[row] = one - nearest - nearest
     return found
 
 
 @ordered
-def margin(probabilities: Floats) -> Floats:
+def margin(probabilities: Floats, columns: Columns) -> Floats:
     """Shape (N,): 1 - (highest - second)."""
     one = probabilities.dtype.type(1.0)
     found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
     for row in range(probabilities.shape[0]):
         first = probabilities.dtype.type(-1.0)
         second = probabilities.dtype.type(-1.0)
-        for column in range(probabilities.shape[1]):
+        for column in range(len(columns)):
             p = probabilities[row, column]
             second = max(second, min(first, p))
             first = max(first, p)

@@ -278,16 +278,24 @@ class Pool:
         """As `embeddings`, each row scaled to length 1; a row of zeros stays zeros."""
         return unit(self.embeddings(rows))
 
-    def embedding_blocks(self) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    def embedding_blocks(
+        self, *, are_checked: bool = False
+    ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
         """All embeddings as they were given, in the order of rows, a block at a time.
 
         Of an array of float32 each block is a view, so one in a file is read and never copied.
+
+        Args:
+            are_checked: the caller has been through all of them before; to look for NaN again
+                would cost a quarter of a pass.
         """
         for start in range(0, len(self), ROWS_PER_BLOCK):
             part = slice(start, min(start + ROWS_PER_BLOCK, len(self)))
             if self._embedding_rows is None and isinstance(self._rows, np.ndarray):
                 block = np.ascontiguousarray(self._rows[part], dtype=np.float32)
-                yield part, self._checked(block, np.arange(part.start, part.stop))
+                if not are_checked:
+                    self._checked(block, np.arange(part.start, part.stop))
+                yield part, block
             else:
                 yield part, self.embeddings(np.arange(part.start, part.stop))
 

@@ -59,7 +59,7 @@ def margin_worth(probabilities: FloatArray) -> FloatArray:
     """
     from sampling import kernels
 
-    return kernels.margin(probabilities)
+    return kernels.margin(probabilities, kernels.columns_of(probabilities))
 
 
 def entropy_worth(probabilities: FloatArray) -> FloatArray:
@@ -103,8 +103,9 @@ def uncertainty(pool: Pool) -> FloatArray:
     from sampling import kernels  # loading numba takes half a second; most commands need none
 
     if pool.exclusive:
-        return kernels.margin(pool.probabilities)
-    return kernels.hardest_margin(pool.probabilities)
+        return margin_worth(pool.probabilities)
+    columns = kernels.columns_of(pool.probabilities)
+    return kernels.hardest_margin(pool.probabilities, columns)
 
 
 def uncertain_order(pool: Pool, *, limit: int, tie: Tie, per_second: bool = False) -> IntArray:

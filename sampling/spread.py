@@ -172,17 +172,17 @@ class PoolPoints:
         self._pool = pool
         self._block = np.empty((ROWS_PER_BLOCK, pool.dimensions), dtype=np.float32)
         self.size = np.empty(len(pool), dtype=np.float32)
-        for part, block in self.blocks():
+        for part, block in self.blocks(are_checked=False):
             self.size[part] = np.einsum("ij,ij->i", block, block)
 
     def __len__(self) -> int:
         return len(self._pool)
 
-    def blocks(self) -> Iterator[tuple[slice, Float32]]:
+    def blocks(self, *, are_checked: bool = True) -> Iterator[tuple[slice, Float32]]:
         """The rows in order; each block is good until the next is asked for."""
         from sampling import kernels
 
-        for part, block in self._pool.embedding_blocks():
+        for part, block in self._pool.embedding_blocks(are_checked=are_checked):
             grid = self._block[: len(block)]
             kernels.grid(block, STEPS, grid)
             yield part, grid
