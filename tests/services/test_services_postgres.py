@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pwd
@@ -17,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 
@@ -126,7 +128,8 @@ def test_workers_that_outlive_their_killed_postmaster_do_not_bar_the_next(folder
                                         "WHERE query LIKE 'SELECT pg_sleep%'") == [1])  # fmt: skip
     workers = [one for one in processes.working_in(data, name="postgres") if one.pid != server.pid]
     for worker in workers:
-        worker.send_signal(signal.SIGSTOP)  # so that none of them can notice
+        with contextlib.suppress(psutil.NoSuchProcess):  # some, such as autovacuum's, come and go
+            worker.send_signal(signal.SIGSTOP)  # so that none of them can notice
     os.kill(server.pid, signal.SIGKILL)
 
     again = PostgresServer.start(folder, settings=QUICK)
