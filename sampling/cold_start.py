@@ -16,7 +16,7 @@ from sampling.ids import KEY_BYTES
 from sampling.k_means import assign, k_means
 from sampling.pool import FloatArray, IntArray, Pool, best_first
 from sampling.scores import uncertain_order
-from sampling.spread import on_grid, rows_on_grid
+from sampling.spread import rows_on_grid
 
 Float32 = NDArray[np.float32]
 
@@ -92,9 +92,8 @@ def _clusters(pool: Pool, *, count: int, rng: Generator) -> _Clusters:
     drawn = pool.ids.uniforms(rng.bytes(KEY_BYTES))
     part = best_first(-drawn, limit=_ROWS_PER_CLUSTER * count, tie=pool.ids)
     rows = part[np.argsort(pool.ids.ranks(part))]
-    grid = rows_on_grid(pool, rows)
-    if pool.labelled is not None:
-        grid = np.concatenate([grid, on_grid(np.asarray(pool.labelled.embeddings))])
+    asked_about = None if pool.labelled is None else pool.labelled.embeddings
+    grid = rows_on_grid(pool, rows, more=asked_about)
     centres = k_means(grid, clusters=count, rng=rng)
     owner, near = assign(grid, centres)
     asked = owner[len(rows) :]

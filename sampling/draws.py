@@ -53,8 +53,11 @@ def weighted_draw(pool: Pool, *, limit: int, rng: Generator) -> tuple[IntArray, 
     """
     worth = uncertainty(pool).astype(np.float64)
     mean = worth.mean() if len(worth) else 0.0
-    relative = worth / mean if mean > 0.0 else np.ones(len(worth))
-    weights = (1.0 - WEIGHT_FLOOR) * relative + WEIGHT_FLOOR
+    weights: FloatArray = np.ones(len(worth))
+    if mean > 0.0:
+        weights = np.divide(worth, mean, out=worth)
+    weights *= 1.0 - WEIGHT_FLOOR
+    weights += WEIGHT_FLOOR
     return race(weights, _numbers(pool, rng), limit=limit, tie=pool.ids)
 
 

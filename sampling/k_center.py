@@ -19,9 +19,12 @@ chosen one coincides with it. Squared distances from products in float32 are off
 block that a row happens to be in."""
 
 # More of them mean fewer passes over the pool and longer steps between.
-_KEPT_CURRENT = 1024
-_KEPT_AT_MOST = 4096
-_ROWS_PER_KEPT = 64
+_KEPT_CURRENT = 4096
+_KEPT_AT_MOST = 12_288
+_ROWS_PER_KEPT = 24
+
+_LEADING = 128
+"""Of the kept, those looked at for every pick: 200 kB at D = 384, which stay in the cache."""
 
 # Of more rows than these that are equally far, only the first by id are compared in float64.
 _COMPARED_AT_ONCE = 1 << 16
@@ -106,8 +109,10 @@ class _Cover:
             with np.errstate(divide="ignore"):
                 self._scale[part] = np.where(is_zero, 0.0, 1.0 / length)
 
-    def add(self, row: int) -> None:
-        self._centres[self._count] = self._pool.unit_embeddings(np.array([row]))[0]
+    def add(self, row: int, point: Float32 | None = None) -> None:
+        if point is None:
+            point = self._pool.unit_embeddings(np.array([row]))[0]
+        self._centres[self._count] = point
         self._count += 1
         self.picks.append(row)
 
@@ -115,30 +120,27 @@ class _Cover:
         """One pass, and all picks that it settles. False: nothing is left to cover."""
         self._sweep()
         self._bound[self.picks] = -1.0
-        kept = max(_KEPT_CURRENT, min(len(self._bound) // _ROWS_PER_KEPT, _KEPT_AT_MOST))
-        current = best_first(self._bound, limit=kept, tie=np.arange(len(self._bound)))
-        near = self._pool.unit_embeddings(current)
-        size, distance = _squared(near), self._bound[current]
+        count = max(_KEPT_CURRENT, min(len(self._bound) // _ROWS_PER_KEPT, _KEPT_AT_MOST))
+        current = best_first(self._bound, limit=count, tie=np.arange(len(self._bound)))
+        kept = _Kept(self._pool.unit_embeddings(current), self._bound[current])
         bar = _highest_but(self._bound, current)
         swept = len(self.picks)
         while len(self.picks) < limit:
-            best = float(distance.max(initial=-1.0))
+            best, tied = kept.farthest(down_to=bar + SAME_DISTANCE)
             if best <= SAME_DISTANCE:
                 return len(self.picks) > swept
             if best <= bar + SAME_DISTANCE:
                 if len(self.picks) > swept:
                     return True  # another row may be farther by now
-                # Rows outside the current ones are as far, as far as float32 can tell.
-                tied = np.flatnonzero(self._bound >= best - SAME_DISTANCE)
-                self.add(self._farthest(tied))
+                # Rows outside the kept ones are as far, as far as float32 can tell.
+                self.add(self._farthest(np.flatnonzero(self._bound >= best - SAME_DISTANCE)))
                 return True
-            tied = current[distance >= best - SAME_DISTANCE]
-            row = int(tied[0]) if len(tied) == 1 else self._farthest(tied)
-            self.add(row)
-            centre = self._centres[self._count - 1]
-            apart = size + _squared(centre[None]) - 2.0 * (near @ centre)
-            np.minimum(distance, np.maximum(apart, 0.0), out=distance)
-            distance[current == row] = -1.0
+            place = int(tied[0])
+            if len(tied) > 1:
+                row = self._farthest(current[tied])
+                place = int(tied[current[tied] == row][0])
+            self.add(int(current[place]), kept.rows[place])
+            kept.take(place)
         return True
 
     def _sweep(self) -> None:
@@ -183,6 +185,58 @@ class _Cover:
             kernels.lower_exactly(exact, points, part, close, SAME_DISTANCE)
         self._exact[rows] = exact
         self._measured[rows] = self._count
+
+
+class _Kept:
+    """Rows in memory with bounds as in `_Cover`, the leading ones of which are always current."""
+
+    def __init__(self, rows: Float32, bound: Float32) -> None:
+        self.rows = rows
+        self._size = _squared(rows)
+        self._bound = bound
+        self._pending: list[int] = []
+        self._lead()
+
+    def farthest(self, *, down_to: float) -> tuple[float, IntArray]:
+        """The longest squared distance, and the places of all that float32 cannot tell from it.
+
+        Where it is no longer than `down_to`, only that is sure of it.
+        """
+        best = float(self._distance.max(initial=-1.0))
+        is_stale = self._pending and best <= self._rest + SAME_DISTANCE
+        if is_stale and max(best, self._rest) > down_to:
+            self._apply()
+            self._lead()
+            best = float(self._distance.max(initial=-1.0))
+        if best <= self._rest + SAME_DISTANCE:
+            return best, np.flatnonzero(self._bound >= best - SAME_DISTANCE)
+        return best, self._leading[self._distance >= best - SAME_DISTANCE]
+
+    def take(self, place: int) -> None:
+        """Make it a centre."""
+        self._pending.append(place)
+        apart = self._leading_size + self._size[place]
+        apart -= 2.0 * (self._leading_rows @ self.rows[place])
+        np.minimum(self._distance, np.maximum(apart, 0.0), out=self._distance)
+        self._distance[self._leading == place] = -1.0
+
+    def _lead(self) -> None:
+        """Choose anew who is looked at for every pick."""
+        count = min(_LEADING, len(self._bound))
+        order = np.argpartition(-self._bound, count - 1)
+        self._leading = np.sort(order[:count])
+        self._rest = float(self._bound[order[count:]].max(initial=-1.0))
+        self._leading_rows, self._leading_size = self.rows[self._leading], self._size[self._leading]
+        self._distance = self._bound[self._leading]
+
+    def _apply(self) -> None:
+        """Lower every bound by the centres taken since the last time."""
+        centres, size = self.rows[self._pending], self._size[self._pending]
+        close = size[:, None] - 2.0 * products.inner(products.as_tensor(centres), self.rows)
+        apart = np.maximum(close.min(axis=0) + self._size, 0.0)
+        np.minimum(self._bound, apart, out=self._bound)
+        self._bound[self._pending] = -1.0
+        self._pending = []
 
 
 def _squared(rows: Float32) -> Float32:

@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from sampling.errors import BadBudget, BadWorth
 from sampling.ids import KEY_BYTES, Ids, ItemIds
-from sampling.pool import FloatArray, IntArray, Tie, best_first
+from sampling.pool import FloatArray, IntArray, Tie, best_first, likely_highest
 
 
 def poisson_probabilities(worth: FloatArray, *, budget: float, floor: float) -> FloatArray:
@@ -108,16 +108,35 @@ def race(
     The same as the largest log size + Gumbel noise, with one logarithm less. A row is in if it
     arrives before the limit-th of all others, which has the chance 1 - exp(-size * that time).
     """
-    arrival = -np.log(drawn) / sizes
-    rows = best_first(-arrival, limit=limit, tie=tie)
+    limit = min(limit, len(sizes))
+    if limit <= 0:
+        return np.empty(0, dtype=np.intp), np.zeros(len(sizes))
+    # Few of a long race need a logarithm: nobody arrives before (1 - drawn) / size.
+    earliest = 1.0 - drawn
+    earliest /= sizes
+    early = _early(earliest, drawn, sizes, limit=limit + 1)
+    arrival = -np.log(drawn[early]) / sizes[early]
+    among = tie.take(early) if isinstance(tie, ItemIds) else tie[early]
+    rows = early[best_first(-arrival, limit=limit, tie=among)]
     if len(rows) == len(sizes):
         return rows, np.ones(len(sizes))
-    if not len(rows):
-        return rows, np.zeros(len(sizes))
-    last = np.full(len(sizes), arrival[rows[-1]])
-    next_one = np.partition(arrival, len(rows))[len(rows)]
-    last[rows] = next_one
-    return rows, -np.expm1(-sizes * last)
+    in_order = np.partition(arrival, (limit - 1, limit))
+    probability: FloatArray = sizes * -in_order[limit - 1]
+    np.negative(np.expm1(probability, out=probability), out=probability)
+    probability[rows] = -np.expm1(-sizes[rows] * in_order[limit])
+    return rows, probability
+
+
+def _early(earliest: FloatArray, drawn: FloatArray, sizes: FloatArray, *, limit: int) -> IntArray:
+    """Rows in order, all those among them that can be one of the `limit` first to arrive."""
+    likely = likely_highest(-earliest, limit=limit)
+    # The `limit` first of these arrive no sooner than those of all.
+    arrival = -np.log(drawn[likely]) / sizes[likely]
+    last = np.partition(arrival, limit - 1)[limit - 1] if limit <= len(likely) else np.inf
+    last *= 1.0 + 1e-12  # logarithms are rounded
+    if last <= earliest[likely].max():
+        return likely[earliest[likely] <= last]
+    return np.flatnonzero(earliest <= last)
 
 
 def keyed_uniforms(item_ids: Ids, *, key: bytes, round_id: str) -> FloatArray:

@@ -44,8 +44,10 @@ def least_confidence_worth(probabilities: FloatArray) -> FloatArray:
 
     Source: Lewis and Gale (1994); we scale 1 - max by its largest value, (C - 1) / C.
     """
+    from sampling import kernels
+
     categories = probabilities.shape[1]
-    worth: FloatArray = (1.0 - probabilities.max(axis=1)) * (categories / (categories - 1))
+    worth: FloatArray = (1.0 - kernels.highest(probabilities)) * (categories / (categories - 1))
     return worth
 
 
@@ -59,7 +61,7 @@ def margin_worth(probabilities: FloatArray) -> FloatArray:
     """
     from sampling import kernels
 
-    return kernels.margin(probabilities, kernels.columns_of(probabilities))
+    return kernels.margin(probabilities)
 
 
 def entropy_worth(probabilities: FloatArray) -> FloatArray:
@@ -104,8 +106,7 @@ def uncertainty(pool: Pool) -> FloatArray:
 
     if pool.exclusive:
         return margin_worth(pool.probabilities)
-    columns = kernels.columns_of(pool.probabilities)
-    return kernels.hardest_margin(pool.probabilities, columns)
+    return kernels.hardest_margin(pool.probabilities)
 
 
 def uncertain_order(pool: Pool, *, limit: int, tie: Tie, per_second: bool = False) -> IntArray:
@@ -234,7 +235,9 @@ def top_positive(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
 
     For exclusive categories, where some column always leads, this is the surest item first.
     """
-    return best_first(pool.probabilities.max(axis=1), limit=limit, tie=pool.ids)
+    from sampling import kernels
+
+    return best_first(kernels.highest(pool.probabilities), limit=limit, tie=pool.ids)
 
 
 def top_positive_by_turns(pool: Pool, *, limit: int, rng: Generator) -> IntArray:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sampling import products
 from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray, Pool
@@ -135,13 +135,16 @@ def on_grid(rows: Float32) -> Float32:
     return found
 
 
-def rows_on_grid(pool: Pool, rows: IntArray) -> Float32:
-    """Those rows of the pool on the grid, by blocks: nothing is held twice."""
+def rows_on_grid(pool: Pool, rows: IntArray, *, more: ArrayLike | None = None) -> Float32:
+    """Those rows of the pool on the grid and below them `more` (M, D), by blocks: nothing is held
+    twice."""
     from sampling import kernels
 
-    found = np.empty((len(rows), pool.dimensions), dtype=np.float32)
+    below = np.empty((0, pool.dimensions)) if more is None else np.asarray(more)
+    found = np.empty((len(rows) + len(below), pool.dimensions), dtype=np.float32)
     for part in _blocks(len(rows)):
         kernels.grid(pool.embeddings(rows[part]), STEPS, found[part])
+    found[len(rows) :] = on_grid(np.ascontiguousarray(below, dtype=np.float32))
     return found
 
 

@@ -139,8 +139,9 @@ def test_neither_what_is_kept_nor_blocks_nor_threads_change_a_pick(
     monkeypatch.setattr(pool_room, "ROWS_PER_BLOCK", 11)
     monkeypatch.setattr(products, "CENTRES_AT_ONCE", 3)
 
-    for kept in (1, 2, 13):
+    for kept, leading in ((1, 1), (2, 1), (13, 2), (13, 5), (40, 3)):
         monkeypatch.setattr(k_center, "_KEPT_CURRENT", kept)
+        monkeypatch.setattr(k_center, "_LEADING", leading)
         with products.threads(threads):
             assert expected == farthest_first(pool, limit=limit).tolist()
 
