@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sampling import products
 from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray, Pool
-from sampling.scores import uncertain_order
+from sampling.scores import filled_by_uncertainty
 from sampling.spread import PoolPoints, draw_spread
 
 Float32 = NDArray[np.float32]
@@ -42,14 +42,7 @@ def badge(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     largest = np.flatnonzero(gradients.size == gradients.size.max())
     first = int(pool.ids.lowest(largest, limit=1)[0])
     rows = draw_spread(gradients, limit=limit, order=pool.ids.order, rng=rng, first=first)
-    if len(rows) == limit:
-        return rows
-    left = np.ones(len(pool), dtype=np.bool_)
-    left[rows] = False
-    rest = np.flatnonzero(left)
-    part = pool.take(rest)
-    more = rest[uncertain_order(part, limit=limit - len(rows), tie=part.ids)]
-    return np.concatenate([rows, more])
+    return filled_by_uncertainty(pool, rows, limit=limit)
 
 
 def residuals(probabilities: FloatArray, *, exclusive: bool) -> FloatArray:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sampling.ids import KEY_BYTES
 from sampling.k_means import assign, k_means
 from sampling.pool import FloatArray, IntArray, Pool, best_first
-from sampling.scores import uncertain_order
+from sampling.scores import filled_by_uncertainty, uncertain_order
 from sampling.spread import rows_on_grid
 
 Float32 = NDArray[np.float32]
@@ -38,7 +38,7 @@ def whole_k_means(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
         return uncertain_order(pool, limit=limit, tie=pool.ids)
     found = _clusters(pool, count=limit, rng=rng)
     nearest = np.array([places[0] for places in found.members()], dtype=np.intp)
-    return _filled(pool, found.rows[nearest], limit=limit)
+    return filled_by_uncertainty(pool, found.rows[nearest], limit=limit)
 
 
 def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
@@ -65,7 +65,7 @@ def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     depth = max((len(queue) for queue in queues), default=0)
     turns = (queue[turn] for turn in range(depth) for queue in queues if turn < len(queue))
     chosen = np.fromiter(turns, dtype=np.intp)[:limit]
-    return _filled(pool, chosen, limit=limit)
+    return filled_by_uncertainty(pool, chosen, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +113,3 @@ def _by_typicality(rows: Float32) -> IntArray:
     nearest = np.partition(apart, neighbours, axis=1)[:, : neighbours + 1]
     nearest.sort(axis=1)  # the order of a partition is the machine's own, and a sum rounds by it
     return np.argsort(np.sqrt(nearest.astype(np.float64)).sum(axis=1), kind="stable")
-
-
-def _filled(pool: Pool, rows: IntArray, *, limit: int) -> IntArray:
-    """`rows`, and where they are too few the most uncertain others."""
-    if len(rows) >= limit:
-        return rows[:limit]
-    left = np.ones(len(pool), dtype=np.bool_)
-    left[rows] = False
-    rest = np.flatnonzero(left)
-    part = pool.take(rest)
-    more = rest[uncertain_order(part, limit=limit - len(rows), tie=part.ids)]
-    return np.concatenate([rows, more])

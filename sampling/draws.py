@@ -141,9 +141,7 @@ def as_strategy(draw: Draw) -> Strategy:
         missing = min(limit, len(pool)) - len(rows)
         if missing <= 0:
             return rows
-        left = np.ones(len(pool), dtype=np.bool_)
-        left[rows] = False
-        rest = np.flatnonzero(left)
+        rest = pool.without(rows)
         more, _inclusion = simple_random_draw(pool.take(rest), limit=missing, rng=rng)
         return np.concatenate([rows, rest[more]])
 

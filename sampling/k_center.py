@@ -73,10 +73,8 @@ def farthest_first(pool: Pool, *, limit: int, first: int | None = None) -> IntAr
     while len(cover.picks) < limit and cover.pick_some(limit=limit):
         pass
     # What is left coincides with a chosen or labelled row.
-    left = np.ones(len(pool), dtype=np.bool_)
-    left[cover.picks] = False
-    rest = pool.ids.lowest(np.flatnonzero(left), limit=limit - len(cover.picks))
-    return np.concatenate([np.asarray(cover.picks, dtype=np.intp), rest])
+    picks = np.asarray(cover.picks, dtype=np.intp)
+    return np.concatenate([picks, pool.ids.lowest(pool.without(picks), limit=limit - len(picks))])
 
 
 class _Cover:

@@ -233,6 +233,12 @@ class Pool:
         part._met_groups = self._met_groups
         return part
 
+    def without(self, rows: IntArray) -> IntArray:
+        """All other rows, ascending."""
+        left = np.ones(len(self), dtype=np.bool_)
+        left[rows] = False
+        return np.flatnonzero(left)
+
     def after(self, rows: IntArray) -> Pool:
         """The same pool, these rows counting as labelled with an answer that nobody knows yet, and
         their groups as asked."""

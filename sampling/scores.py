@@ -125,6 +125,16 @@ def uncertain_order(pool: Pool, *, limit: int, tie: Tie, per_second: bool = Fals
     return by_turns(pool, worths, limit=limit, tie=tie)
 
 
+def filled_by_uncertainty(pool: Pool, rows: IntArray, *, limit: int) -> IntArray:
+    """The first `limit` of `rows`; where they are too few, the most uncertain others after them."""
+    if len(rows) >= limit:
+        return rows[:limit]
+    rest = pool.without(rows)
+    part = pool.take(rest)
+    more = rest[uncertain_order(part, limit=limit - len(rows), tie=part.ids)]
+    return np.concatenate([rows, more])
+
+
 def cost_share(pool: Pool) -> FloatArray:
     """Shape (N,), in (0, 1]: the fewest seconds any item takes over those that each one takes."""
     if pool.seconds is None or not len(pool):
@@ -161,9 +171,7 @@ def by_turns(pool: Pool, worths: Iterable[FloatArray], *, limit: int, tie: Tie) 
     order: IntArray = rows[np.lexsort((places_of(tie, rows), -highest[rows], turn))]
     if len(order) >= limit:
         return order[:limit]
-    is_left = np.ones(len(pool), dtype=np.bool_)
-    is_left[order] = False
-    rest = np.flatnonzero(is_left)
+    rest = pool.without(order)
     among = tie.take(rest) if isinstance(tie, ItemIds) else tie[rest]
     more = best_first(highest[rest], limit=limit - len(order), tie=among)
     return np.concatenate([order, rest[more]])
