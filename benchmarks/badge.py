@@ -16,28 +16,24 @@ import sys
 import numpy as np
 from rich.console import Console
 
-from benchmarks.sampler_cells import Contender, measure
+from benchmarks.sampler_cells import Contender, measure, ours
 from benchmarks.sampler_limits import measure_limits
 from benchmarks.sampler_peers import NoPeer, activeml_badge
 from benchmarks.sampler_pools import CATEGORIES, DIMENSIONS, MadePool, made_pools
 from benchmarks.sampler_report import NO_PEER, Bars, Spread, Times, size_of
-from sampling import STRATEGIES
 
 SMALL, FEW = 10_000, 100
 LARGE, LARGEST, PICKS = 200_000, 1_000_000, 1_000
 LEAST_FASTER, MOST_OF_LIMIT, MOST_MEMORY = 50.0, 3.0, 256.0
 
 
-def ours(*, exclusive: bool) -> Contender:
-    return Contender(
-        f"ours: badge, {'exclusive' if exclusive else 'multi-label'}",
-        lambda made: made.pool(exclusive=exclusive),
-        lambda pool, picks: STRATEGIES["badge"](pool, limit=picks, rng=np.random.default_rng(0)),
-    )
+def badge(*, exclusive: bool) -> Contender:
+    kind = "exclusive" if exclusive else "multi-label"
+    return ours("badge", exclusive=exclusive, name=f"badge, {kind}")
 
 
 def against_peer(made: MadePool, *, rounds: int, times: Times, bars: Bars) -> None:
-    size, mine, peer = size_of(made, FEW), ours(exclusive=True), activeml_badge()
+    size, mine, peer = size_of(made, FEW), badge(exclusive=True), activeml_badge()
     faster = []
     for _ in range(rounds):
         fast = times.add(size, mine, measure(mine, made, picks=FEW, times=5))
@@ -51,7 +47,7 @@ def against_peer(made: MadePool, *, rounds: int, times: Times, bars: Bars) -> No
 def against_limit(made: MadePool, *, rounds: int, times: Times, bars: Bars) -> None:
     size = size_of(made, PICKS)
     matrix = len(made) * CATEGORIES * DIMENSIONS * 4 / 2**20
-    for mine in (ours(exclusive=True), ours(exclusive=False)):
+    for mine in (badge(exclusive=True), badge(exclusive=False)):
         ratios, memory = [], []
         for _ in range(rounds):
             limits = measure_limits()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from benchmarks.sampler_pools import MadePool
-from sampling import kernels  # noqa: F401  numba is loaded here once, not in every fork
+from sampling import STRATEGIES, kernels  # noqa: F401  numba is loaded here once, not in every fork
 
 T = TypeVar("T")
 IntArray = NDArray[np.intp]
@@ -39,6 +39,15 @@ class Contender:
     name: str
     build: Callable[[MadePool], Any]
     choose: Callable[[Any, int], Any]
+
+
+def ours(strategy: str, *, exclusive: bool, name: str | None = None) -> Contender:
+    """One of our strategies, always with the same seed."""
+    return Contender(
+        f"ours: {name or strategy}",
+        lambda made: made.pool(exclusive=exclusive),
+        lambda pool, picks: STRATEGIES[strategy](pool, limit=picks, rng=np.random.default_rng(0)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,25 +17,16 @@ import sys
 import numpy as np
 from rich.console import Console
 
-from benchmarks.sampler_cells import Cell, Contender, measure
+from benchmarks.sampler_cells import Cell, measure, ours
 from benchmarks.sampler_limits import Limits, measure_limits
 from benchmarks.sampler_peers import NoPeer, modal
 from benchmarks.sampler_pools import made_pools
 from benchmarks.sampler_report import NO_PEER, Bars, Spread, Times, size_of
-from sampling import STRATEGIES
 
 ITEMS, PICKS, TIMES = 1_000_000, 1_000, 5
 LEAST_FASTER, MOST_OF_LIMIT = 10.0, 10.0
 HELD = ("margin", "entropy", "weighted_random")
 BESIDE = ("least_confidence", "random")
-
-
-def ours(strategy: str, *, exclusive: bool) -> Contender:
-    return Contender(
-        f"ours: {strategy}" + ("" if exclusive else ", multi-label"),
-        lambda made: made.pool(exclusive=exclusive),
-        lambda pool, picks: STRATEGIES[strategy](pool, limit=picks, rng=np.random.default_rng(0)),
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,7 +37,10 @@ def main(arguments: list[str] | None = None) -> int:
     times = Times("Top k by probabilities, CPU seconds of one thread")
     bars = Bars(console)
     mine = [ours(name, exclusive=True) for name in (*HELD, *BESIDE)]
-    mine += [ours(name, exclusive=False) for name in ("margin", "uncertain", "weighted_random")]
+    mine += [
+        ours(name, exclusive=False, name=f"{name}, multi-label")
+        for name in ("margin", "uncertain", "weighted_random")
+    ]
     try:
         peers = [modal("margin", kind=np.float64)]
         peers += [modal(measure) for measure in ("margin", "entropy", "uncertainty")]

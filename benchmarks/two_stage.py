@@ -14,28 +14,18 @@ from __future__ import annotations
 import argparse
 import sys
 
-import numpy as np
 from rich.console import Console
 
-from benchmarks.sampler_cells import Contender, measure
+from benchmarks.sampler_cells import measure, ours
 from benchmarks.sampler_limits import measure_limits
 from benchmarks.sampler_peers import NoPeer, cardinal_two_step
 from benchmarks.sampler_pools import made_pools
 from benchmarks.sampler_quality import clusters_hit, near_duplicates, uncertainty_of
 from benchmarks.sampler_report import NO_PEER, Bars, Spread, Times, size_of
-from sampling import STRATEGIES
 
 ITEMS, PICKS = 200_000, 1_000
 LEAST_FASTER, LEAST_CLUSTERS = 8.0, 0.95
 HELD, BESIDE = "uncertain_diverse", "uncertain_k_center"
-
-
-def ours(strategy: str) -> Contender:
-    return Contender(
-        f"ours: {strategy}",
-        lambda made: made.pool(exclusive=True),
-        lambda pool, picks: STRATEGIES[strategy](pool, limit=picks, rng=np.random.default_rng(0)),
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,7 +47,8 @@ def main(arguments: list[str] | None = None) -> int:
         size = size_of(made, PICKS)
         for _ in range(given.rounds):
             limits = measure_limits()
-            for name, one in ((HELD, ours(HELD)), (BESIDE, ours(BESIDE)), (peer.name, peer)):
+            mine = [(name, ours(name, exclusive=True)) for name in (HELD, BESIDE)]
+            for name, one in (*mine, (peer.name, peer)):
                 cell = times.add(size, one, measure(one, made, picks=PICKS))
                 found[name].append(cell.choose)
                 hit[name] = clusters_hit(made, cell.rows)

@@ -20,8 +20,8 @@ from sampling.spread import rows_on_grid
 
 Float32 = NDArray[np.float32]
 
-_ROWS_PER_CLUSTER = 32
-_CLUSTERS_AT_MOST = 2000
+ROWS_PER_CLUSTER = 32
+CLUSTERS_AT_MOST = 2000
 _NEIGHBOURS = 20
 _LOOKED_AT_PER_CLUSTER = 256
 
@@ -56,7 +56,7 @@ def typical(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     if not pool.has_embeddings or limit <= 0:
         return uncertain_order(pool, limit=limit, tie=pool.ids)
     labelled = 0 if pool.labelled is None else len(np.asarray(pool.labelled.labels))
-    count = max(limit, min(labelled + limit, _CLUSTERS_AT_MOST))
+    count = max(limit, min(labelled + limit, CLUSTERS_AT_MOST))
     found = _clusters(pool, count=count, rng=rng)
     queues = [
         found.rows[places[_by_typicality(found.grid[places])]]
@@ -90,7 +90,7 @@ class _Clusters:
 
 def _clusters(pool: Pool, *, count: int, rng: Generator) -> _Clusters:
     drawn = pool.ids.uniforms(rng.bytes(KEY_BYTES))
-    part = best_first(-drawn, limit=_ROWS_PER_CLUSTER * count, tie=pool.ids)
+    part = best_first(-drawn, limit=ROWS_PER_CLUSTER * count, tie=pool.ids)
     rows = part[np.argsort(pool.ids.ranks(part))]
     asked_about = None if pool.labelled is None else pool.labelled.embeddings
     grid = rows_on_grid(pool, rows, more=asked_about)

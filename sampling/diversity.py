@@ -20,7 +20,7 @@ SHORTLIST_FACTOR = 10
 """Candidates per pick (docs/sampling.md has the measured curves)."""
 
 _LLOYD_STEPS = 3
-_DEPTH_FACTOR = 4  # rows looked at per candidate wanted
+DEPTH_FACTOR = 4  # rows looked at per candidate wanted
 _PICKS_PER_PART = 2000  # k-means is candidates x picks: above this, work in parts of this size
 
 
@@ -93,7 +93,7 @@ def _shortlist(
     """
     tie = pool.ids.uniforms(rng.bytes(KEY_BYTES))
     wanted = SHORTLIST_FACTOR * limit
-    order = uncertain_order(pool, limit=_DEPTH_FACTOR * wanted, tie=tie, per_second=per_second)
+    order = uncertain_order(pool, limit=DEPTH_FACTOR * wanted, tie=tie, per_second=per_second)
     shortlist = distinct_rows(pool, order, limit=wanted)
     if len(shortlist) < limit and len(order) < len(pool):
         order = uncertain_order(pool, limit=len(pool), tie=tie, per_second=per_second)

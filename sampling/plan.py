@@ -136,7 +136,7 @@ def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
     taken: BoolArray = np.zeros(len(pool), dtype=np.bool_)
     by_chance_first = sorted(zip(plan.shares, parts, strict=True), key=_is_deterministic)
     for share, part in by_chance_first:
-        rng = _stream(seed, share.name)
+        rng = stream_of(seed, share.name)
         drawn: IntArray = np.empty(0, dtype=np.intp)
         if share.strategy in DRAWS:
             drawn, inclusion = DRAWS[share.strategy](_seen_by(share, pool), limit=part, rng=rng)
@@ -147,10 +147,10 @@ def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
             measures[drawn] = True
             drawn = drawn[~taken[drawn]]
             taken[drawn] = True
-        more = _choose_among_rest(share, pool, taken, limit=part - len(drawn), rng=rng)
+        more = choose_among_rest(share, pool, taken, limit=part - len(drawn), rng=rng)
         taken[more] = True
         rows[share.name] = np.concatenate([drawn, more])
-    chosen, names = _in_step([(share, rows[share.name]) for share in plan.shares])
+    chosen, names = in_step([(share, rows[share.name]) for share in plan.shares])
     strategy_of = {share.name: share.strategy for share in plan.shares}
     return Selection(
         rows=chosen,
@@ -177,12 +177,13 @@ def _is_deterministic(share_and_part: tuple[Share, int]) -> bool:
     return share_and_part[0].strategy not in DRAWS
 
 
-def _stream(seed: int, share: str) -> Generator:
+def stream_of(seed: int, share: str) -> Generator:
+    """A share's own random numbers: they do not depend on the shares beside it."""
     name = int.from_bytes(hashlib.sha256(share.encode()).digest()[:8], "big")
     return np.random.default_rng([seed, name])
 
 
-def _choose_among_rest(
+def choose_among_rest(
     share: Share,
     pool: Pool,
     taken: BoolArray,
@@ -190,6 +191,7 @@ def _choose_among_rest(
     limit: int,
     rng: Generator,
 ) -> IntArray:
+    """`limit` rows by the share's strategy, of those that are not `taken` (N,) yet."""
     if limit <= 0:
         return np.empty(0, dtype=np.intp)
     strategy = strategy_named(share.strategy)
@@ -204,7 +206,7 @@ def _seen_by(share: Share, pool: Pool) -> Pool:
     return pool if share.column is None else pool.only(share.column)
 
 
-def _in_step(shares: Sequence[tuple[Share, IntArray]]) -> tuple[IntArray, tuple[str, ...]]:
+def in_step(shares: Sequence[tuple[Share, IntArray]]) -> tuple[IntArray, tuple[str, ...]]:
     """All rows in one order, every beginning of which holds the shares in proportion."""
     if not shares:
         return np.empty(0, dtype=np.intp), ()

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
-from sampling.cold_start import _CLUSTERS_AT_MOST, _ROWS_PER_CLUSTER
-from sampling.diversity import _DEPTH_FACTOR, SHORTLIST_FACTOR
+from sampling.cold_start import CLUSTERS_AT_MOST, ROWS_PER_CLUSTER
+from sampling.diversity import DEPTH_FACTOR, SHORTLIST_FACTOR
 from sampling.ids import KEY_BYTES
 from sampling.partitions.core_sets import (
     Arriving,
@@ -18,7 +18,7 @@ from sampling.partitions.core_sets import (
     Turns,
 )
 from sampling.partitions.facts import Facts
-from sampling.plan import Share, _stream
+from sampling.plan import Share, stream_of
 from sampling.pool import Pool
 from sampling.strategies import DRAWS
 
@@ -133,7 +133,7 @@ class ShareAsk:
             case Kind.DISTINCT:
                 return 2 * self.limit * self.deeper
             case Kind.SHORTLIST:
-                return _DEPTH_FACTOR * SHORTLIST_FACTOR * self.limit * self.deeper
+                return DEPTH_FACTOR * SHORTLIST_FACTOR * self.limit * self.deeper
             case Kind.DRAW if self.strategy == "random_distinct":
                 return (2 * self.limit + _WALK) * self.deeper
             case _:
@@ -155,7 +155,7 @@ class ShareAsk:
         return pool if self.share.column is None else pool.only(self.share.column)
 
     def _criteria(self, facts: Facts, *, labelled: int) -> tuple[Criterion, ...]:
-        rng = _stream(self.seed, self.share.name)
+        rng = stream_of(self.seed, self.share.name)
         first, second = rng.bytes(KEY_BYTES), rng.bytes(KEY_BYTES)
         deep = self.depth + self.spare
         match self.kind:
@@ -170,7 +170,7 @@ class ShareAsk:
             case Kind.SHORTLIST:
                 return (self._turns(facts, deep, key=first),)
             case Kind.SAMPLE:
-                rows = self._clusters(labelled) * _ROWS_PER_CLUSTER
+                rows = self._clusters(labelled) * ROWS_PER_CLUSTER
                 # Where so many rows coincide that there are too few clusters, `uncertain` fills up.
                 return (Lowest(first, rows + self.spare), self._turns(facts, self.limit + deep))
             case Kind.OTHER:
@@ -179,7 +179,7 @@ class ShareAsk:
     def _clusters(self, labelled: int) -> int:
         if self.strategy == "k_means":
             return self.limit
-        return max(self.limit, min(labelled + self.spare + self.limit, _CLUSTERS_AT_MOST))
+        return max(self.limit, min(labelled + self.spare + self.limit, CLUSTERS_AT_MOST))
 
     def _turns(self, facts: Facts, depth: int, key: bytes | None = None) -> Turns:
         return Turns(

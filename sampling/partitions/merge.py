@@ -16,7 +16,7 @@ from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
 from sampling.partitions.tables import Terms, by_row, of_rows
 from sampling.partitions.tasks import Ask, answer
-from sampling.plan import Plan, Selection, _choose_among_rest, _in_step, _stream
+from sampling.plan import Plan, Selection, choose_among_rest, in_step, stream_of
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
 from sampling.scores import uncertain_order
 from sampling.strategies import strategy_named
@@ -53,7 +53,7 @@ def merge(plan: Plan, asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts
         taken = np.concatenate([np.empty(0, dtype=np.intp), *rows.values()])
         rows[ask.share.name] = _choose(ask, gathered, taken, facts)
         gathered = gathered.with_rows(rows[ask.share.name])
-    chosen, names = _in_step([(share, rows[share.name]) for share in plan.shares])
+    chosen, names = in_step([(share, rows[share.name]) for share in plan.shares])
     strategy_of = {share.name: share.strategy for share in plan.shares}
     return Selection(
         rows=chosen,
@@ -77,7 +77,7 @@ def _draw(
     measures = np.zeros(len(gathered), dtype=np.bool_)
     taken = np.zeros(len(gathered), dtype=np.bool_)
     for ask in asks:
-        rng = _stream(ask.seed, ask.share.name)
+        rng = stream_of(ask.seed, ask.share.name)
         drawn, inclusion = _drawn(ask, gathered, facts, rng)
         inclusion = np.nan_to_num(inclusion)
         probability = probability + inclusion - probability * inclusion
@@ -118,7 +118,7 @@ def _draw_among_rest(
     if limit <= 0:
         return np.empty(0, dtype=np.intp)
     if _is_whole(gathered, facts):
-        return _choose_among_rest(ask.share, gathered.pool, taken, limit=limit, rng=rng)
+        return choose_among_rest(ask.share, gathered.pool, taken, limit=limit, rng=rng)
     left = np.flatnonzero(~taken)
     rest = facts.without(gathered.among(np.flatnonzero(taken)).table, gathered.terms)
     places, _inclusion = chance.draw(ask.share, gathered.among(left), rest, limit=limit, rng=rng)
@@ -140,9 +140,9 @@ def _choose(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) ->
 
 def _from(gathered: Gathered, ask: ShareAsk, taken: IntArray) -> IntArray:
     """Rows of the whole pool: what the share chooses of these, where some are taken."""
-    rng = _stream(ask.seed, ask.share.name)
+    rng = stream_of(ask.seed, ask.share.name)
     is_taken = gathered.has(taken)
-    places = _choose_among_rest(ask.share, gathered.pool, is_taken, limit=ask.limit, rng=rng)
+    places = choose_among_rest(ask.share, gathered.pool, is_taken, limit=ask.limit, rng=rng)
     return gathered.rows[places]
 
 
@@ -163,7 +163,7 @@ def _rest(pool: Pool, is_taken: BoolArray) -> Pool:
 
 
 def _order(ask: ShareAsk, pool: Pool, limit: int) -> IntArray:
-    rng = _stream(ask.seed, ask.share.name)
+    rng = stream_of(ask.seed, ask.share.name)
     if ask.kind is Kind.SHORTLIST:
         tie = pool.ids.uniforms(rng.bytes(KEY_BYTES))
         per_second = ask.inside.endswith("_per_second")

@@ -25,7 +25,7 @@ from sampling.partitions.errors import BadShard
 from sampling.partitions.parts import Part, PartRows
 from sampling.partitions.shards import blamed_on, marks_of
 from sampling.partitions.tables import ID, ROW, Terms, of_rows, pool_of, read_table
-from sampling.plan import _stream
+from sampling.plan import stream_of
 from sampling.pool import IntArray
 from sampling.strategies import strategy_named
 
@@ -99,7 +99,7 @@ def answer(part: Part, own: IntArray, asked: Ask) -> pa.Table:
         left = np.setdiff1d(np.arange(part.rows), own)
         if len(own):
             pool = pool.take(left)
-        rng = _stream(asked.seed, asked.share)
+        rng = stream_of(asked.seed, asked.share)
         chosen = strategy_named(asked.strategy)(pool, limit=asked.limit, rng=rng)
         return of_rows(table, left[chosen])
 

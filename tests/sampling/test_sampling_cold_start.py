@@ -124,7 +124,7 @@ def test_a_large_pool_is_stood_for_by_some_of_it() -> None:
         picks = chosen(name, make_pool(Counted()), limit=4)
         assert [0, 1, 2, 3] == blob[picks].tolist()
 
-    assert read <= 2 * 4 * cold_start._ROWS_PER_CLUSTER
+    assert read <= 2 * 4 * cold_start.ROWS_PER_CLUSTER
 
 
 def test_another_seed_looks_at_another_part() -> None:
