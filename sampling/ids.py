@@ -88,6 +88,25 @@ class ItemIds:
         drawn: NDArray[np.float64] = kernels.uniforms(self.digests, *_halves(key))
         return drawn
 
+    def lowest_uniforms(
+        self, key: bytes, *, limit: int, below: float = 0.0
+    ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+        """Of `uniforms` the lowest: rows in their order, and each one's number.
+
+        The `limit` lowest are among them, all below `below`, and few others: so few of a large
+        pool that drawing from it costs little more than the hash.
+        """
+        from sampling import kernels
+
+        limit = min(limit, len(self))
+        # Six standard deviations more than wanted: once in a billion draws it has to look again.
+        bar = max(below, (limit + 6.0 * np.sqrt(limit) + 18.0) / max(len(self), 1))
+        while True:
+            rows, numbers = kernels.uniforms_below(self.digests, *_halves(key), bar)
+            if len(rows) >= limit:
+                return rows, numbers
+            bar *= 2.0
+
 
 def _column(item_ids: Ids) -> pa.Array:
     if isinstance(item_ids, str):

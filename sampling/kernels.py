@@ -35,6 +35,11 @@ def ordered(function: Callable[P, R]) -> Callable[P, R]:
     return _compiled(function, fastmath={"nnan", "nsz"})
 
 
+def inlined(function: Callable[P, R]) -> Callable[P, R]:
+    """As `compiled`, written out wherever it is called: in a loop it can then fill registers."""
+    return _compiled(function, inline="always")
+
+
 def _compiled(function: Callable[P, R], **options: Any) -> Callable[P, R]:
     try:
         made: Any = numba.njit(cache=True, nogil=True, **options)(function)
@@ -99,27 +104,66 @@ def hash_strings(
     return found
 
 
+@inlined
+def _uniform(word, low, high):  # type: ignore[no-untyped-def]
+    v0 = low ^ np.uint64(0x736F6D6570736575)
+    v1 = high ^ np.uint64(0x646F72616E646F6D)
+    v2 = low ^ np.uint64(0x6C7967656E657261)
+    v3 = high ^ np.uint64(0x7465646279746573) ^ word
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+    v0 ^= word
+    word = np.uint64(8) << np.uint64(56)
+    v3 ^= word
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+    v0 ^= word
+    v2 ^= np.uint64(0xFF)
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
+    drawn = v0 ^ v1 ^ v2 ^ v3
+    return (np.float64(drawn >> np.uint64(12)) + 0.5) / 4503599627370496.0
+
+
 @compiled
 def uniforms(digests: UInt64, low: np.uint64, high: np.uint64) -> NDArray[np.float64]:
     """SipHash-2-4 of each digest's eight bytes, as a number between 0 and 1."""
     found = np.empty(len(digests))
     for row in range(len(digests)):
-        word = digests[row]
-        v0 = low ^ np.uint64(0x736F6D6570736575)
-        v1 = high ^ np.uint64(0x646F72616E646F6D)
-        v2 = low ^ np.uint64(0x6C7967656E657261)
-        v3 = high ^ np.uint64(0x7465646279746573) ^ word
-        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
-        v0 ^= word
-        word = np.uint64(8) << np.uint64(56)
-        v3 ^= word
-        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
-        v0 ^= word
-        v2 ^= np.uint64(0xFF)
-        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
-        drawn = v0 ^ v1 ^ v2 ^ v3
-        found[row] = (np.float64(drawn >> np.uint64(12)) + 0.5) / 4503599627370496.0
+        found[row] = _uniform(digests[row], low, high)
     return found
+
+
+@ordered
+def uniforms_below(
+    digests: UInt64, low: np.uint64, high: np.uint64, bar: float
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Of `uniforms` the rows and numbers of those below `bar`, without keeping the others."""
+    bar = min(bar, 1.0)  # what fills up the last tile is 1
+    room = 1024
+    rows, numbers = np.empty(room, dtype=np.intp), np.empty(room)
+    tile = np.ones(_TILE)
+    count = 0
+    for start in range(0, len(digests), _TILE):
+        if start + _TILE <= len(digests):
+            block = digests[start : start + _TILE]
+            for place in range(_TILE):
+                tile[place] = _uniform(block[place], low, high)
+        else:
+            tile[:] = 1.0
+            for place in range(len(digests) - start):
+                tile[place] = _uniform(digests[start + place], low, high)
+        lowest = 1.0
+        for place in range(_TILE):
+            lowest = min(lowest, tile[place])
+        if lowest >= bar:
+            continue
+        if count + _TILE > room:
+            room *= 2
+            more_rows, more_numbers = np.empty(room, dtype=np.intp), np.empty(room)
+            more_rows[:count], more_numbers[:count] = rows[:count], numbers[:count]
+            rows, numbers = more_rows, more_numbers
+        for place in range(_TILE):
+            rows[count], numbers[count] = start + place, tile[place]
+            count += tile[place] < bar
+    return rows[:count].copy(), numbers[:count].copy()
 
 
 @compiled
@@ -221,6 +265,36 @@ def margin(probabilities: Floats) -> Floats:
                 first[place] = max(first[place], p)
         for place in range(count):
             found[start + place] = one - (first[place] - second[place])
+    return found
+
+
+@ordered
+def entropy_bounds(probabilities: Floats) -> Floats:
+    """Shape (N,): no less than the entropy in nats of each row, which adds up to about 1.
+
+    Near 1 / C, where entropies are high, -p log p is hardly below its Taylor polynomial of third
+    order, and nowhere above (the fourth derivative is negative); farther out the parabola through
+    p = 1 with the tangent at 1 / C is the lower of the two.
+    """
+    categories = probabilities.shape[1]
+    kind = probabilities.dtype.type
+    even = kind(1.0 / categories)
+    slope = kind(np.log(categories) - 1.0)
+    bend, twist = kind(categories / 2.0), kind(categories * categories / 6.0)
+    gap = 1.0 - 1.0 / categories
+    parabola = kind((np.log(categories) - gap) / (gap * gap))
+    highest = kind(np.log(categories))
+    found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
+    tile = np.zeros((categories, _TILE), dtype=probabilities.dtype)
+    total = np.empty(_TILE, dtype=probabilities.dtype)
+    for start in range(0, len(found), _TILE):
+        count = _turned(probabilities, start, tile)
+        total[:] = highest
+        for column in range(categories):
+            for place in range(_TILE):
+                away = tile[column, place] - even
+                total[place] += away * (slope - away * max(parabola, bend - twist * away))
+        found[start : start + count] = total[:count]
     return found
 
 

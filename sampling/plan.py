@@ -10,6 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from sampling import products
+from sampling.draws import Drawn
 from sampling.errors import BadBudget, BadPlan
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool
 from sampling.strategies import ALONE, DRAWS, strategy_named
@@ -131,25 +132,19 @@ def choose(
 def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
     parts = allocate(min(limit, len(pool)), [share.fraction for share in plan.shares])
     rows: dict[str, IntArray] = {}
-    probability: FloatArray = np.zeros(len(pool))  # that any of the draws takes the item
-    measures: BoolArray = np.zeros(len(pool), dtype=np.bool_)
+    draws: list[Drawn] = []
     taken: BoolArray = np.zeros(len(pool), dtype=np.bool_)
     by_chance_first = sorted(zip(plan.shares, parts, strict=True), key=_is_deterministic)
     for share, part in by_chance_first:
         rng = stream_of(seed, share.name)
-        drawn: IntArray = np.empty(0, dtype=np.intp)
+        fresh: IntArray = np.empty(0, dtype=np.intp)
         if share.strategy in DRAWS:
-            drawn, inclusion = DRAWS[share.strategy](_seen_by(share, pool), limit=part, rng=rng)
-            inclusion = np.nan_to_num(inclusion)  # not known of what `ALONE` did not draw
-            # 1 - (1 - p)(1 - q) in the form that leaves a single draw's number exactly as it is.
-            probability = probability + inclusion - probability * inclusion
-            # Also one that an earlier share took without a draw: it was drawn all the same.
-            measures[drawn] = True
-            drawn = drawn[~taken[drawn]]
-            taken[drawn] = True
-        more = choose_among_rest(share, pool, taken, limit=part - len(drawn), rng=rng)
+            draws.append(DRAWS[share.strategy](_seen_by(share, pool), limit=part, rng=rng))
+            fresh = draws[-1].rows[~taken[draws[-1].rows]]
+            taken[fresh] = True
+        more = choose_among_rest(share, pool, taken, limit=part - len(fresh), rng=rng)
         taken[more] = True
-        rows[share.name] = np.concatenate([drawn, more])
+        rows[share.name] = np.concatenate([fresh, more])
     chosen, names = in_step([(share, rows[share.name]) for share in plan.shares])
     strategy_of = {share.name: share.strategy for share in plan.shares}
     return Selection(
@@ -158,8 +153,23 @@ def _choose(plan: Plan, pool: Pool, *, limit: int, seed: int) -> Selection:
         share=names,
         strategy=tuple(strategy_of[name] for name in names),
         rank=np.arange(len(chosen)),
-        inclusion_probability=np.where(measures[chosen], probability[chosen], np.nan),
+        inclusion_probability=inclusion_of(chosen, draws),
     )
+
+
+def inclusion_of(chosen: IntArray, draws: Sequence[Drawn]) -> FloatArray:
+    """Of each chosen row the chance that any of the draws takes it; NaN where none of them did.
+
+    Also one that an earlier share had taken without a draw counts: it was drawn all the same.
+    """
+    chances: FloatArray = np.zeros(len(chosen))
+    measures = np.zeros(len(chosen), dtype=np.bool_)
+    for drawn in draws:
+        one = np.nan_to_num(drawn.chances(chosen))  # not known of what `ALONE` did not draw
+        # 1 - (1 - p)(1 - q) in the form that leaves a single draw's number exactly as it is.
+        chances = chances + one - chances * one
+        measures |= np.isin(chosen, drawn.rows)
+    return np.where(measures, chances, np.nan)
 
 
 def allocate(limit: int, fractions: Sequence[float]) -> list[int]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
 
 from sampling.errors import BadBudget, BadWorth
 from sampling.ids import KEY_BYTES, Ids, ItemIds
-from sampling.pool import FloatArray, IntArray, Tie, best_first, likely_highest
+from sampling.pool import BoolArray, FloatArray, IntArray, Tie, best_first
 
 
 def poisson_probabilities(worth: FloatArray, *, budget: float, floor: float) -> FloatArray:
@@ -97,46 +98,47 @@ def gumbel_draw(worth: FloatArray, *, limit: int, rng: Generator) -> tuple[IntAr
         raise BadWorth(
             row, "the worth is 0, so it could never be drawn; add a small floor to all worths"
         )
-    return race(sizes, 1.0 - rng.random(len(sizes)), limit=limit, tie=np.arange(len(sizes)))
+    numbers = rng.random(len(sizes))
+    rows, finish = race(sizes, numbers, limit=limit, tie=np.arange(len(sizes)))
+    drawn = np.zeros(len(sizes), dtype=np.bool_)
+    drawn[rows] = True
+    return rows, finish.chances(sizes, drawn=drawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """When the last of a race's winners arrived, and when the next would have: infinity where
+    all are winners, 0 where nobody is."""
+
+    last: float
+    following: float
+
+    def chances(self, sizes: FloatArray, *, drawn: BoolArray) -> FloatArray:
+        """Shape of `sizes`: how likely each was to win, given how long all others took.
+
+        A row is in if it arrives before the limit-th of all others, which has the chance
+        1 - exp(-size * that time).
+        """
+        found: FloatArray = -np.expm1(-sizes * np.where(drawn, self.following, self.last))
+        return found
 
 
 def race(
-    sizes: FloatArray, drawn: FloatArray, *, limit: int, tie: Tie
-) -> tuple[IntArray, FloatArray]:
-    """The `limit` rows that arrive first when each takes -log(drawn) / size.
+    sizes: FloatArray, numbers: FloatArray, *, limit: int, tie: Tie
+) -> tuple[IntArray, Finish]:
+    """The `limit` rows that arrive first when each takes -log(1 - number) / size.
 
-    The same as the largest log size + Gumbel noise, with one logarithm less. A row is in if it
-    arrives before the limit-th of all others, which has the chance 1 - exp(-size * that time).
+    The same as the largest log size + Gumbel noise, with one logarithm less.
     """
     limit = min(limit, len(sizes))
     if limit <= 0:
-        return np.empty(0, dtype=np.intp), np.zeros(len(sizes))
-    # Few of a long race need a logarithm: nobody arrives before (1 - drawn) / size.
-    earliest = 1.0 - drawn
-    earliest /= sizes
-    early = _early(earliest, drawn, sizes, limit=limit + 1)
-    arrival = -np.log(drawn[early]) / sizes[early]
-    among = tie.take(early) if isinstance(tie, ItemIds) else tie[early]
-    rows = early[best_first(-arrival, limit=limit, tie=among)]
-    if len(rows) == len(sizes):
-        return rows, np.ones(len(sizes))
-    in_order = np.partition(arrival, (limit - 1, limit))
-    probability: FloatArray = sizes * -in_order[limit - 1]
-    np.negative(np.expm1(probability, out=probability), out=probability)
-    probability[rows] = -np.expm1(-sizes[rows] * in_order[limit])
-    return rows, probability
-
-
-def _early(earliest: FloatArray, drawn: FloatArray, sizes: FloatArray, *, limit: int) -> IntArray:
-    """Rows in order, all those among them that can be one of the `limit` first to arrive."""
-    likely = likely_highest(-earliest, limit=limit)
-    # The `limit` first of these arrive no sooner than those of all.
-    arrival = -np.log(drawn[likely]) / sizes[likely]
-    last = np.partition(arrival, limit - 1)[limit - 1] if limit <= len(likely) else np.inf
-    last *= 1.0 + 1e-12  # logarithms are rounded
-    if last <= earliest[likely].max():
-        return likely[earliest[likely] <= last]
-    return np.flatnonzero(earliest <= last)
+        return np.empty(0, dtype=np.intp), Finish(0.0, 0.0)
+    arrival = -np.log1p(-numbers) / sizes
+    rows = best_first(-arrival, limit=limit, tie=tie)
+    if limit == len(sizes):
+        return rows, Finish(np.inf, np.inf)
+    last, following = np.partition(arrival, (limit - 1, limit))[limit - 1 : limit + 1]
+    return rows, Finish(float(last), float(following))
 
 
 def keyed_uniforms(item_ids: Ids, *, key: bytes, round_id: str) -> FloatArray:

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.random import Generator
 
 from sampling.ids import ItemIds
-from sampling.pool import FloatArray, IntArray, Pool, Tie, best_first, places_of
+from sampling.pool import FloatArray, IntArray, Pool, Tie, best_first, likely_highest, places_of
 
 _ROWS_PER_BLOCK = 16_384
+_ROUNDED = 1e-4  # what float32 may be off by in an entropy and its bound
 
 
 class Strategy(Protocol):
@@ -100,13 +101,18 @@ def binary_entropy(probabilities: FloatArray) -> FloatArray:
     return worth
 
 
-def uncertainty(pool: Pool) -> FloatArray:
-    """Shape (N,), in [0, 1]: margin for exclusive categories, else that of the hardest category."""
+def uncertainty(pool: Pool, rows: IntArray | None = None) -> FloatArray:
+    """Shape (N,), in [0, 1]: margin for exclusive categories, else that of the hardest category.
+
+    Args:
+        rows: of these alone, shape (n,).
+    """
     from sampling import kernels  # loading numba takes half a second; most commands need none
 
+    probabilities = pool.probabilities if rows is None else pool.probabilities[rows]
     if pool.exclusive:
-        return margin_worth(pool.probabilities)
-    return kernels.hardest_margin(pool.probabilities)
+        return margin_worth(probabilities)
+    return kernels.hardest_margin(probabilities)
 
 
 def uncertain_order(pool: Pool, *, limit: int, tie: Tie, per_second: bool = False) -> IntArray:
@@ -205,7 +211,18 @@ def entropy(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     """Highest entropy first; for independent categories by the hardest one, which is `margin`."""
     if not pool.exclusive:
         return margin(pool, limit=limit, rng=rng)
-    return best_first(entropy_worth(pool.probabilities), limit=limit, tie=pool.ids)
+    from sampling import kernels
+
+    # The logarithms of all are most of the work, and few rows can be among the first.
+    probabilities = pool.probabilities
+    bounds = kernels.entropy_bounds(probabilities)
+    rows = likely_highest(bounds, limit=limit)
+    worth = entropy_worth(probabilities[rows])
+    if 0 < limit < len(worth):
+        last = np.partition(worth, len(worth) - limit)[len(worth) - limit]
+        rows = np.flatnonzero(bounds >= (last - _ROUNDED) * math.log(probabilities.shape[1]))
+        worth = entropy_worth(probabilities[rows])
+    return rows[best_first(worth, limit=limit, tie=pool.ids.take(rows))]
 
 
 def mean_margin(pool: Pool, *, limit: int, rng: Generator) -> IntArray:

@@ -7,9 +7,8 @@ from bisect import bisect_left
 import numpy as np
 from numpy.random import Generator
 
-from sampling.draws import LEAST_IN_SLICE, distinct_draw
+from sampling.draws import LEAST_IN_SLICE, Drawn, distinct_draw, race_weights
 from sampling.ids import KEY_BYTES
-from sampling.partitions.core_sets import race_weights
 from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
 from sampling.partitions.tables import slices_of
@@ -19,29 +18,28 @@ from sampling.probability import neyman_allocation, race, whole_allocation
 from sampling.scores import uncertainty
 
 
-def draw(
-    share: Share, gathered: Gathered, facts: Facts, *, limit: int, rng: Generator
-) -> tuple[IntArray, FloatArray]:
-    """As the share's draw from the pool of which `facts` are the sums.
-
-    Returns:
-        Places among the gathered, and the inclusion probability of each of those.
-    """
+def draw(share: Share, gathered: Gathered, facts: Facts, *, limit: int, rng: Generator) -> Drawn:
+    """As the share's draw from the pool that `facts` are the sums of; rows are places gathered."""
     limit = min(limit, facts.items)
     numbers = gathered.pool.ids.uniforms(rng.bytes(KEY_BYTES))
     if share.strategy == "weighted_random":
         seen = gathered.pool if share.column is None else gathered.pool.only(share.column)
         weights = race_weights(uncertainty(seen), facts.mean_worth(share.column))
-        return race(weights, numbers, limit=limit, tie=gathered.pool.ids)
+        rows, finish = race(weights, numbers, limit=limit, tie=gathered.pool.ids)
+        return Drawn(
+            rows,
+            lambda asked: finish.chances(weights[asked], drawn=np.isin(asked, rows)),
+        )
     if share.strategy in ("stratified_random", "neyman_random"):
         return _by_slice(share, gathered, facts, numbers, limit=limit)
     rows = best_first(-numbers, limit=limit, tie=gathered.pool.ids)
-    return rows, np.full(len(gathered), limit / facts.items if facts.items else 0.0)
+    part = limit / facts.items if facts.items else 0.0
+    return Drawn(rows, lambda asked: np.full(len(asked), part))
 
 
 def draw_distinct(
     gathered: Gathered, facts: Facts, *, limit: int, depth: int, rng: Generator
-) -> tuple[IntArray, FloatArray] | None:
+) -> Drawn | None:
     """As `random_distinct`; None where the `depth` lowest numbers do not settle it."""
     if depth >= facts.items:
         return distinct_draw(gathered.pool, limit=limit, rng=rng)
@@ -52,18 +50,23 @@ def draw_distinct(
     rng.bit_generator.state = state
     # One more than wanted: only then its number, and not the end of what was handed over, says
     # when the turn of the others would have passed.
-    if len(distinct_draw(part, limit=limit + 1, rng=rng)[0]) <= limit:
+    if len(distinct_draw(part, limit=limit + 1, rng=rng).rows) <= limit:
         return None
     rng.bit_generator.state = state
-    rows, known = distinct_draw(part, limit=limit, rng=rng)
-    inclusion = np.full(len(gathered), np.nan)
-    inclusion[lowest] = known
-    return lowest[rows], inclusion
+    drawn = distinct_draw(part, limit=limit, rng=rng)
+
+    def chances(asked: IntArray) -> FloatArray:
+        found = np.full(len(asked), np.nan)
+        is_low = np.isin(asked, lowest)
+        found[is_low] = drawn.chances(np.searchsorted(lowest, asked[is_low]))
+        return found
+
+    return Drawn(lowest[drawn.rows], chances)
 
 
 def _by_slice(
     share: Share, gathered: Gathered, facts: Facts, numbers: FloatArray, *, limit: int
-) -> tuple[IntArray, FloatArray]:
+) -> Drawn:
     names, sizes = facts.names, facts.sizes()
     codes, named = slices_of(gathered.table)
     slices = np.array([bisect_left(names, name) for name in named])[codes]
@@ -84,4 +87,5 @@ def _by_slice(
     rows, ordered = by_slice[drawn], ordered[drawn]
     # Slices in step, so that whoever stops half way has half of each.
     order = np.lexsort((numbers[rows], (place[drawn] + 0.5) / picks[ordered]))
-    return rows[order], (picks / np.maximum(sizes, 1))[slices]
+    shares = picks / np.maximum(sizes, 1)
+    return Drawn(rows[order], lambda asked: shares[slices[asked]])

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias, TypeGuard
 
 import numpy as np
 
-from sampling.draws import WEIGHT_FLOOR
+from sampling.draws import race_weights
 from sampling.ids import KEY_BYTES, ItemIds
 from sampling.pool import BoolArray, FloatArray, IntArray, Pool, Tie, best_first
 from sampling.scores import closeness, uncertainty
@@ -164,13 +164,6 @@ def with_bars(criterion: Barred, sketches: Sequence[tuple[int, Sketch]]) -> Barr
     return replace(criterion, bars=tuple(bars))
 
 
-def race_weights(worth: FloatArray, mean: float) -> FloatArray:
-    """`weighted_random`'s weights, given the mean worth of the whole pool."""
-    relative = worth.astype(np.float64) / mean if mean > 0.0 else np.ones(len(worth))
-    weights: FloatArray = (1.0 - WEIGHT_FLOOR) * relative + WEIGHT_FLOOR
-    return weights
-
-
 def _rows(pool: Pool, criterion: Criterion) -> Iterator[IntArray]:
     match criterion:
         case LowestOfSlices(key=key, depth=depth):
@@ -180,7 +173,7 @@ def _rows(pool: Pool, criterion: Criterion) -> Iterator[IntArray]:
                 yield rows[best_first(-numbers[rows], limit=depth, tie=pool.ids.take(rows))]
         case Arriving(key=key, depth=depth, mean=mean):
             weights = race_weights(uncertainty(pool), mean)
-            arrival = -np.log(pool.ids.uniforms(key)) / weights
+            arrival = -np.log1p(-pool.ids.uniforms(key)) / weights
             yield best_first(-arrival, limit=depth, tie=pool.ids)
         case Best(strategy=name, depth=depth):
             # Such a strategy draws nothing.

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from sampling.draws import has_speakers, in_steps, mean_of_steps, speaks_for_many
 from sampling.partitions.core_sets import Sketch
 from sampling.partitions.parts import SECONDS, Part
 from sampling.partitions.reading import one_chunk
@@ -23,26 +24,32 @@ from sampling.scores import uncertainty
 
 DIGEST = "digest"
 
-_UNIT = float(1 << 42)
-"""A number in [0, 1] is summed in steps of 2**-42; a part of 2**20 rows stays below 2**63."""
-
 _DIGESTS_AT_ONCE = 1 << 24
 
 
 @dataclass(slots=True)
 class Facts:
-    """Sums over parts. `worth` is of uncertainty, by the category that is looked at alone (None:
-    all); `slices` gives of each slice (items, sum of each category's probability), `sketches` of
-    each part (items, one of each criterion that has bars)."""
+    """Sums over parts.
+
+    Args:
+        worth: of uncertainty, by the category that is looked at alone (None: all).
+        sampled: the same over the items that speak for many, of which there are `speakers`.
+        slices: of each slice (items, sum of each category's probability).
+        sketches: of each part (items, one of each criterion that has bars).
+    """
 
     items: int = 0
     worth: dict[int | None, int] = field(default_factory=dict)
+    speakers: int = 0
+    sampled: dict[int | None, int] = field(default_factory=dict)
     least_seconds: float | None = None
     slices: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     sketches: list[tuple[int, list[Sketch]]] = field(default_factory=list)
 
     def mean_worth(self, column: int | None) -> float:
-        return self.worth.get(column, 0) / _UNIT / self.items if self.items else 0.0
+        if has_speakers(self.items):
+            return mean_of_steps(self.sampled.get(column, 0), self.speakers)
+        return mean_of_steps(self.worth.get(column, 0), self.items)
 
     @property
     def names(self) -> list[str]:
@@ -55,15 +62,16 @@ class Facts:
 
     def rates(self) -> FloatArray:
         """Shape (H, C): each category's mean probability in each slice."""
-        sums = np.array([self.slices[name][1] for name in self.names], dtype=np.float64) / _UNIT
-        found: FloatArray = sums / np.maximum(self.sizes(), 1)[:, None]
-        return found
+        sums = (self.slices[name] for name in self.names)
+        return np.array([[mean_of_steps(one, size) for one in row] for size, row in sums])
 
     def add(self, other: Facts, *, sign: int = 1) -> Self:
         """These and the other's, or these without them."""
         self.items += sign * other.items
-        for column, worth in other.worth.items():
-            self.worth[column] = self.worth.get(column, 0) + sign * worth
+        self.speakers += sign * other.speakers
+        for mine, others in ((self.worth, other.worth), (self.sampled, other.sampled)):
+            for column, worth in others.items():
+                mine[column] = mine.get(column, 0) + sign * worth
         seconds = [one for one in (self.least_seconds, other.least_seconds) if one is not None]
         self.least_seconds = min(seconds, default=None)
         for name, (count, sums) in other.slices.items():
@@ -75,7 +83,13 @@ class Facts:
 
     def without(self, table: pa.Table, terms: Terms) -> Facts:
         """Of the pool without these rows of it. The least seconds stay those of all."""
-        kept = Facts(self.items, dict(self.worth), self.least_seconds, dict(self.slices))
+        kept = replace(
+            self,
+            worth=dict(self.worth),
+            sampled=dict(self.sampled),
+            slices=dict(self.slices),
+            sketches=[],
+        )
         return kept.add(facts_of(table, pool_of(table, terms), tuple(self.worth)), sign=-1)
 
 
@@ -86,9 +100,11 @@ def facts_of(table: pa.Table, pool: Pool, columns: Iterable[int | None]) -> Fact
         columns: the categories that are looked at alone; None among them: all.
     """
     found = Facts(len(pool))
+    speakers = np.flatnonzero(speaks_for_many(pool.ids.digests))
+    found.speakers = len(speakers)
     for one in columns:
-        seen = pool if one is None else pool.only(one)
-        found.worth[one] = int(_steps(uncertainty(seen)).sum())
+        steps = in_steps(uncertainty(pool if one is None else pool.only(one)))
+        found.worth[one], found.sampled[one] = int(steps.sum()), int(steps[speakers].sum())
     if SECONDS in table.column_names and len(pool):
         found.least_seconds = float(table.column(SECONDS).to_numpy().min())
     codes, names = slices_of(table)
@@ -98,7 +114,7 @@ def facts_of(table: pa.Table, pool: Pool, columns: Iterable[int | None]) -> Fact
     starts = (np.cumsum(sizes) - sizes)[present]
     sums = np.empty((len(present), pool.probabilities.shape[1]), dtype=np.int64)
     for category, column in enumerate(pool.probabilities.T):
-        sums[:, category] = np.add.reduceat(_steps(column)[order], starts)
+        sums[:, category] = np.add.reduceat(in_steps(column)[order], starts)
     for place, number in enumerate(present.tolist()):
         found.slices[names[number]] = (int(sizes[number]), sums[place].tolist())
     return found
@@ -109,6 +125,8 @@ def to_table(facts: Facts, digests: NDArray[np.uint64]) -> pa.Table:
     said = {
         "items": facts.items,
         "worth": list(facts.worth.items()),
+        "speakers": facts.speakers,
+        "sampled": list(facts.sampled.items()),
         "least_seconds": facts.least_seconds,
         "slices": facts.slices,
         "sketches": [
@@ -124,12 +142,12 @@ def from_table(table: pa.Table) -> Facts:
     """The sums of such a table."""
     said: dict[str, Any] = json.loads(table.schema.metadata[b"facts"])
     slices = {name: (count, sums) for name, (count, sums) in said.pop("slices").items()}
-    worth = {column: total for column, total in said.pop("worth")}
+    worth, sampled = dict(said.pop("worth")), dict(said.pop("sampled"))
     sketches: list[tuple[int, list[Sketch]]] = [
         (rows, [[np.array(order).reshape(-1, 2) for order in one] for one in sketched])
         for rows, sketched in said.pop("sketches")
     ]
-    return Facts(**said, worth=worth, slices=slices, sketches=sketches)
+    return Facts(**said, worth=worth, sampled=sampled, slices=slices, sketches=sketches)
 
 
 def digests_of(table: pa.Table) -> NDArray[np.uint64]:
@@ -171,7 +189,3 @@ def holders(
         for column, part in zip(columns, parts, strict=True)
         if (at := int(np.searchsorted(column, digest))) < len(column) and column[at] == digest
     ]
-
-
-def _steps(values: FloatArray) -> NDArray[np.int64]:
-    return np.rint(values.astype(np.float64) * _UNIT).astype(np.int64)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from sampling.distinct import distinct_rows
+from sampling.draws import Drawn
 from sampling.ids import KEY_BYTES
 from sampling.partitions import chance
 from sampling.partitions.asks import Kind, ShareAsk
@@ -16,8 +17,8 @@ from sampling.partitions.facts import Facts
 from sampling.partitions.gathered import Gathered
 from sampling.partitions.tables import Terms, by_row, of_rows
 from sampling.partitions.tasks import Ask, answer
-from sampling.plan import Plan, Selection, choose_among_rest, in_step, stream_of
-from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
+from sampling.plan import Plan, Selection, choose_among_rest, in_step, inclusion_of, stream_of
+from sampling.pool import BoolArray, IntArray, Pool, best_first
 from sampling.scores import uncertain_order
 from sampling.strategies import strategy_named
 
@@ -73,30 +74,24 @@ def _draw(
     Each draws from the whole pool, as `sampling.choose` says.
     """
     rows: dict[str, IntArray] = {}
-    probability: FloatArray = np.zeros(len(gathered))
-    measures = np.zeros(len(gathered), dtype=np.bool_)
+    draws: list[Drawn] = []
     taken = np.zeros(len(gathered), dtype=np.bool_)
     for ask in asks:
         rng = stream_of(ask.seed, ask.share.name)
-        drawn, inclusion = _drawn(ask, gathered, facts, rng)
-        inclusion = np.nan_to_num(inclusion)
-        probability = probability + inclusion - probability * inclusion
-        measures[drawn] = True
-        drawn = drawn[~taken[drawn]]
-        taken[drawn] = True
-        more = _draw_among_rest(ask, gathered, facts, taken, ask.limit - len(drawn), rng)
+        draws.append(_drawn(ask, gathered, facts, rng))
+        fresh = draws[-1].rows[~taken[draws[-1].rows]]
+        taken[fresh] = True
+        more = _draw_among_rest(ask, gathered, facts, taken, ask.limit - len(fresh), rng)
         taken[more] = True
-        rows[ask.share.name] = gathered.rows[np.concatenate([drawn, more])]
-    places = np.flatnonzero(measures)
-    chances = zip(gathered.rows[places].tolist(), probability[places].tolist(), strict=True)
-    return rows, dict(chances)
+        rows[ask.share.name] = gathered.rows[np.concatenate([fresh, more])]
+    places = np.flatnonzero(taken)
+    chances = inclusion_of(places, draws)
+    return rows, dict(zip(gathered.rows[places].tolist(), chances.tolist(), strict=True))
 
 
-def _drawn(
-    ask: ShareAsk, gathered: Gathered, facts: Facts, rng: Generator
-) -> tuple[IntArray, FloatArray]:
+def _drawn(ask: ShareAsk, gathered: Gathered, facts: Facts, rng: Generator) -> Drawn:
     if not ask.limit:
-        return np.empty(0, dtype=np.intp), np.zeros(len(gathered))
+        return Drawn(np.empty(0, dtype=np.intp), lambda asked: np.zeros(len(asked)))
     if ask.strategy != "random_distinct":
         return chance.draw(ask.share, gathered, facts, limit=ask.limit, rng=rng)
     depth = facts.items if _is_whole(gathered, facts) else ask.depth
@@ -121,8 +116,7 @@ def _draw_among_rest(
         return choose_among_rest(ask.share, gathered.pool, taken, limit=limit, rng=rng)
     left = np.flatnonzero(~taken)
     rest = facts.without(gathered.among(np.flatnonzero(taken)).table, gathered.terms)
-    places, _inclusion = chance.draw(ask.share, gathered.among(left), rest, limit=limit, rng=rng)
-    return left[places]
+    return left[chance.draw(ask.share, gathered.among(left), rest, limit=limit, rng=rng).rows]
 
 
 def _choose(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) -> IntArray:

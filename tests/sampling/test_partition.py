@@ -20,6 +20,7 @@ from sampling import (
     Selection,
     Share,
     choose,
+    draws,
 )
 from sampling import partition as room
 from sampling.partition import choose_partitioned
@@ -93,6 +94,19 @@ def test_a_plan_over_parts_chooses_what_it_chooses_from_the_whole(
         )
 
         assert_same(choose(plan, one.pool(labelled=labelled), limit=limit, seed=4), found)
+
+
+def test_of_a_large_pool_parts_take_the_mean_worth_from_the_same_items(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draws, "MEAN_OF_ALL", 500)
+    one = make_candidates()
+    shards = as_tables(str(tmp_path), one, (100, 700))
+    plan = make_plan(("weighted_random", 0.5), ("random", 0.5))
+
+    found = choose_partitioned(plan, shards, limit=150, seed=4)
+
+    assert_same(choose(plan, one.pool(), limit=150, seed=4), found)
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sampling import DRAWS, Plan, Pool, Share, choose, distinct
+from sampling import DRAWS, Plan, Pool, Share, choose, distinct, draws
 from sampling.draws import (
     WEIGHT_FLOOR,
+    Draw,
     as_strategy,
     distinct_draw,
     neyman_draw,
@@ -91,6 +92,14 @@ def shares_of_one(
     return found
 
 
+def told(
+    draw: Draw, pool: Pool, *, limit: int, seed: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Rows, and the chance of every row of the pool."""
+    drawn = draw(pool, limit=limit, rng=np.random.default_rng(seed))
+    return drawn.rows, drawn.chances(np.arange(len(pool)))
+
+
 def errors_of(found: NDArray[np.float64], *, expected: float) -> NDArray[np.float64]:
     """How many standard errors each column's mean is from what it should be."""
     spread = found.std(axis=0, ddof=1) / np.sqrt(len(found))
@@ -110,7 +119,7 @@ def test_every_item_is_drawn_as_often_as_it_says(name: str) -> None:
     included, weighed = np.zeros((RUNS, 30)), np.zeros((RUNS, 30))
 
     for run in range(RUNS):
-        rows, stated = DRAWS[name](pool, limit=9, rng=np.random.default_rng(run))
+        rows, stated = told(DRAWS[name], pool, limit=9, seed=run)
         assert 9 == len(set(rows.tolist()))
         included[run, rows] = 1.0
         included[run] -= stated
@@ -129,7 +138,7 @@ def test_passing_over_copies_leaves_every_item_its_weight(limit: int, groups: bo
     pool = wave_pool(groups=groups)
 
     weighed = shares_of_one(
-        lambda run: distinct_draw(pool, limit=limit, rng=np.random.default_rng(run)),
+        lambda run: told(distinct_draw, pool, limit=limit, seed=run),
         items=len(pool),
         runs=RUNS,
     )
@@ -194,7 +203,7 @@ def test_a_pick_s_probability_is_its_turn_or_its_part_of_a_closed_circle(
 
     for seed in range(25):
         numbers = pool.ids.uniforms(np.random.default_rng(seed).bytes(16))
-        rows, inclusion = distinct_draw(pool, limit=limit, rng=np.random.default_rng(seed))
+        rows, inclusion = told(distinct_draw, pool, limit=limit, seed=seed)
 
         assert plain_walk(numbers, near, limit=limit) == rows.tolist()
         assert sorted(rows) == np.flatnonzero(~np.isnan(inclusion)).tolist()
@@ -224,7 +233,7 @@ def test_where_circles_are_too_large_to_compare_every_item_keeps_its_weight(
     pool = wave_pool()
 
     weighed = shares_of_one(
-        lambda run: distinct_draw(pool, limit=5, rng=np.random.default_rng(run + RUNS)),
+        lambda run: told(distinct_draw, pool, limit=5, seed=run + RUNS),
         items=len(pool),
         runs=RUNS,
     )
@@ -244,7 +253,7 @@ def test_a_wave_does_not_make_an_estimate_vary_more_than_a_random_draw() -> None
     for name in ("random", "random_distinct"):
         rates = []
         for run in range(1_000):
-            picks, inclusion = DRAWS[name](pool, limit=60, rng=np.random.default_rng(run))
+            picks, inclusion = told(DRAWS[name], pool, limit=60, seed=run)
             weights = 1.0 / inclusion[picks]
             rates.append(float((weights * positive[picks]).sum() / weights.sum()))
         assert abs(np.mean(rates) - positive.mean()) < 0.01
@@ -256,8 +265,8 @@ def test_a_wave_does_not_make_an_estimate_vary_more_than_a_random_draw() -> None
 def test_where_nothing_is_alike_a_distinct_draw_is_a_random_one() -> None:
     pool = make_pool(200)
 
-    rows, inclusion = distinct_draw(pool, limit=20, rng=np.random.default_rng(3))
-    plain, _ = simple_random_draw(pool, limit=20, rng=np.random.default_rng(3))
+    rows, inclusion = told(distinct_draw, pool, limit=20, seed=3)
+    plain, _ = told(simple_random_draw, pool, limit=20, seed=3)
 
     assert plain.tolist() == rows.tolist()
     assert 1 == len(set(inclusion[rows].tolist()))
@@ -266,12 +275,12 @@ def test_where_nothing_is_alike_a_distinct_draw_is_a_random_one() -> None:
 @pytest.mark.parametrize("block", [1, 5, 64])
 def test_blocks_do_not_change_a_distinct_draw(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pool = wave_pool()
-    expected = [distinct_draw(pool, limit=9, rng=np.random.default_rng(seed)) for seed in range(9)]
+    expected = [told(distinct_draw, pool, limit=9, seed=seed) for seed in range(9)]
     monkeypatch.setattr(distinct, "_ROWS_PER_BLOCK", block)
     monkeypatch.setattr(distinct.products, "CENTRES_AT_ONCE", 2)
 
     for seed, (rows, inclusion) in enumerate(expected):
-        again, stated = distinct_draw(pool, limit=9, rng=np.random.default_rng(seed))
+        again, stated = told(distinct_draw, pool, limit=9, seed=seed)
         assert rows.tolist() == again.tolist()
         np.testing.assert_array_equal(inclusion, stated)
 
@@ -282,7 +291,7 @@ def test_a_wave_that_fills_the_pool_is_passed_over_without_comparing_all_with_al
     rows = np.concatenate([np.ones((60_000, 4)), rng.standard_normal((30, 4))])
     pool = Pool([f"i{row:05d}" for row in range(60_030)], np.full((60_030, 1), 0.5), rows)
 
-    drawn, inclusion = distinct_draw(pool, limit=40, rng=np.random.default_rng(1))
+    drawn, inclusion = told(distinct_draw, pool, limit=40, seed=1)
 
     assert 1 == (drawn < 60_000).sum()
     assert 1 < len(drawn) <= 31
@@ -297,7 +306,7 @@ def test_one_group_for_all_is_one_pick_for_all() -> None:
         [f"i{row:05d}" for row in range(50_000)], np.full((50_000, 1), 0.5), groups=["g"] * 50_000
     )
 
-    drawn, inclusion = distinct_draw(pool, limit=10, rng=np.random.default_rng(1))
+    drawn, inclusion = told(distinct_draw, pool, limit=10, seed=1)
 
     assert 1 == len(drawn)
     assert 0.0 < inclusion[drawn[0]] < 0.01
@@ -305,10 +314,10 @@ def test_one_group_for_all_is_one_pick_for_all() -> None:
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 @pytest.mark.parametrize("limit", [0, 1, 29, 30, 31])
-def test_limits_from_none_to_more_than_there_are(draw: object, limit: int) -> None:
+def test_limits_from_none_to_more_than_there_are(draw: Draw, limit: int) -> None:
     pool = make_pool()
 
-    rows, inclusion = draw(pool, limit=limit, rng=np.random.default_rng(0))  # type: ignore[operator]
+    rows, inclusion = told(draw, pool, limit=limit, seed=0)
 
     assert min(limit, 30) == len(set(rows.tolist())) == len(rows)
     assert (30,) == inclusion.shape
@@ -319,8 +328,8 @@ def test_limits_from_none_to_more_than_there_are(draw: object, limit: int) -> No
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
-def test_an_empty_pool_draws_nothing(draw: object) -> None:
-    rows, inclusion = draw(Pool([], np.empty((0, 2))), limit=3, rng=np.random.default_rng(0))  # type: ignore[operator]
+def test_an_empty_pool_draws_nothing(draw: Draw) -> None:
+    rows, inclusion = told(draw, Pool([], np.empty((0, 2))), limit=3, seed=0)
 
     assert [] == rows.tolist() == inclusion.tolist()
 
@@ -332,7 +341,7 @@ def test_slices_are_drawn_alike_and_in_step() -> None:
     names = ["a"] * 70 + ["b"] * 25 + ["c"] * 5
     pool = Pool([f"i{row:03d}" for row in range(100)], np.full((100, 1), 0.5), slices=names)
 
-    rows, inclusion = stratified_draw(pool, limit=25, rng=np.random.default_rng(0))
+    rows, inclusion = told(stratified_draw, pool, limit=25, seed=0)
 
     assert [10, 10, 5] == np.bincount(pool.slices[rows]).tolist()
     np.testing.assert_allclose(inclusion, [10 / 70] * 70 + [10 / 25] * 25 + [1.0] * 5)
@@ -346,7 +355,7 @@ def test_most_is_drawn_where_the_answer_is_least_certain() -> None:
     pool = Pool([f"i{row:05d}" for row in range(10_000)], rates, slices=names)
     code = {name: pool.slices[names.index(name)] for name in set(names)}
 
-    rows, inclusion = neyman_draw(pool, limit=1000, rng=np.random.default_rng(0))
+    rows, inclusion = told(neyman_draw, pool, limit=1000, seed=0)
 
     # Neyman's 471.39, 447.43 and 81.18 in whole picks.
     drawn = np.bincount(pool.slices[rows])
@@ -361,7 +370,7 @@ def test_no_slice_is_left_without_a_chance(limit: int) -> None:
     rates = np.repeat([0.0, 0.5, 0.5], [500, 500, 1])[:, None]
     pool = Pool([f"i{row:04d}" for row in range(1001)], rates, slices=names)
 
-    rows, inclusion = neyman_draw(pool, limit=limit, rng=np.random.default_rng(0))
+    rows, inclusion = told(neyman_draw, pool, limit=limit, seed=0)
 
     assert limit == len(rows)
     assert bool((inclusion > 0.0).all())
@@ -376,7 +385,7 @@ def test_as_many_slices_as_items_are_drawn_from() -> None:
         slices=[str(row) for row in range(items)],
     )
 
-    rows, inclusion = stratified_draw(pool, limit=100, rng=np.random.default_rng(0))
+    rows, inclusion = told(stratified_draw, pool, limit=100, seed=0)
 
     assert 100 == len(set(rows.tolist())) == int(inclusion.sum())
 
@@ -411,7 +420,7 @@ def test_an_auditor_can_draw_a_weighted_share_again() -> None:
     weight = (1.0 - WEIGHT_FLOOR) * worth / worth.mean() + WEIGHT_FLOOR
 
     arrival = {
-        item_id: -math.log(number_of(item_id, key_of(8, "audit"))) / size
+        item_id: -math.log1p(-number_of(item_id, key_of(8, "audit"))) / size
         for item_id, size in zip(pool.item_ids, weight, strict=True)
     }
     order = sorted(arrival, key=arrival.__getitem__)
@@ -420,6 +429,30 @@ def test_an_auditor_can_draw_a_weighted_share_again() -> None:
     expected = {item_id: 1.0 - math.exp(-sizes[item_id] * last) for item_id in order[:7]}
 
     assert pytest.approx(expected) == batch("weighted_random", pool, limit=7, seed=8)
+
+
+@pytest.mark.parametrize("sharpness", [1, 40])
+@pytest.mark.parametrize("limit", [0, 1, 40, 999, 1000])
+def test_of_a_large_pool_few_weights_are_computed_and_none_is_missed(
+    sharpness: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(draws, "MEAN_OF_ALL", 500)
+    rng = np.random.default_rng(2)
+    pool = Pool([f"i{row}" for row in range(1000)], rng.random((1000, 1)) ** sharpness)
+    worth = 1.0 - np.abs(2.0 * pool.probabilities[:, 0] - 1.0)
+    mean = worth[pool.ids.digests < 2**58].mean()
+    weight = (1.0 - WEIGHT_FLOOR) * worth / mean + WEIGHT_FLOOR
+
+    drawn = weighted_draw(pool, limit=limit, rng=np.random.default_rng(3))
+
+    arrival = -np.log1p(-pool.ids.uniforms(np.random.default_rng(3).bytes(16))) / weight
+    order = np.argsort(arrival)
+    assert order[:limit].tolist() == drawn.rows.tolist()
+    if 0 < limit < 1000:
+        times = np.full(1000, arrival[order[limit - 1]])
+        times[order[:limit]] = arrival[order[limit]]
+        expected = 1.0 - np.exp(-weight * times)
+        np.testing.assert_allclose(drawn.chances(np.arange(1000)), expected, rtol=1e-9)
 
 
 def test_an_auditor_can_draw_each_slice_again() -> None:
@@ -456,7 +489,7 @@ def test_a_draw_that_ends_early_is_filled_up_by_chance() -> None:
     firsts = set()
     for seed in range(30):
         rows = strategy(pool, limit=20, rng=np.random.default_rng(seed))
-        drawn, _ = distinct_draw(pool, limit=20, rng=np.random.default_rng(seed))
+        drawn, _ = told(distinct_draw, pool, limit=20, seed=seed)
         assert 20 == len(set(rows.tolist()))
         assert drawn.tolist() == rows[: len(drawn)].tolist()
         firsts.add(int(rows[len(drawn)]))
@@ -470,7 +503,7 @@ def test_draws_that_end_early_measure_only_what_they_drew() -> None:
 
     selection = choose(plan, pool, limit=20, seed=5)
 
-    rows, inclusion = distinct_draw(pool, limit=20, rng=np.random.default_rng(0))
+    rows, inclusion = told(distinct_draw, pool, limit=20, seed=0)
     measures = ~np.isnan(selection.inclusion_probability)
     assert 20 == len(selection)
     assert 10 < measures.sum() < 20
@@ -482,9 +515,7 @@ def test_weights_spread_a_fifth_evenly() -> None:
     pool = Pool(["sure", "open"], [[0.0], [0.5]])
     runs = 4_000
 
-    first = [
-        weighted_draw(pool, limit=1, rng=np.random.default_rng(seed))[0][0] for seed in range(runs)
-    ]
+    first = [told(weighted_draw, pool, limit=1, seed=seed)[0][0] for seed in range(runs)]
 
     # .2 against .8 * 2 + .2, of which the sum is 2.
     assert abs(np.mean(first) - 0.9) < 3.5 * np.sqrt(0.09 / runs)

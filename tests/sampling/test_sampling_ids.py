@@ -79,6 +79,36 @@ def test_numbers_lie_strictly_between_nought_and_one(ids: list[str], key: int) -
     assert bool((numbers < 1.0).all())
 
 
+@pytest.mark.parametrize("items", [0, 1, 255, 256, 257, 9000])
+@pytest.mark.parametrize("limit", [0, 1, 100, 9000])
+@pytest.mark.parametrize("below", [0.0, 0.3, 2.0])
+def test_the_lowest_numbers_are_found_without_keeping_the_others(
+    items: int, limit: int, below: float
+) -> None:
+    ids = ItemIds([f"i{row}" for row in range(items)])
+    numbers = ids.uniforms(KEY)
+
+    rows, found = ids.lowest_uniforms(KEY, limit=limit, below=below)
+
+    assert numbers[rows].tolist() == found.tolist()
+    assert sorted(rows.tolist()) == rows.tolist()
+    assert set(np.argsort(numbers)[:limit].tolist()) | set(
+        np.flatnonzero(numbers < below).tolist()
+    ) <= set(rows.tolist())
+    if items == 9000 and limit == 100 and not below:
+        assert len(rows) < 300
+
+
+def test_a_bar_that_too_few_numbers_are_below_is_raised() -> None:
+    ids = ItemIds([f"i{row}" for row in range(4000)])
+    # Of ids chosen for it: none of these has one of the lowest numbers.
+    high = ids.take(np.argsort(ids.uniforms(KEY))[2000:])
+
+    rows, _numbers = high.lowest_uniforms(KEY, limit=10)
+
+    assert set(np.argsort(high.uniforms(KEY))[:10].tolist()) <= set(rows.tolist())
+
+
 def test_a_key_of_another_length_is_refused() -> None:
     with pytest.raises(ValueError, match="the key has 15 bytes; give 16"):
         ItemIds(["a"]).uniforms(bytes(15))

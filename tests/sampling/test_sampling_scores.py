@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sampling import STRATEGIES, Pool, scores
+from sampling import STRATEGIES, Pool, kernels, scores
+from sampling.pool import best_first
 from sampling.scores import (
     binary_entropy,
     binary_uncertainty,
+    entropy,
     entropy_worth,
     least_confidence_worth,
     margin_worth,
@@ -221,13 +223,13 @@ def test_measures_in_blocks_agree_with_their_definition(
     p = values.astype(np.float64)
     top = np.sort(p, axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        entropy = -np.nansum(p * np.log(p), axis=1) / np.log(5)
+        shannon = -np.nansum(p * np.log(p), axis=1) / np.log(5)
 
     pool = Pool([f"i{row:02d}" for row in range(50)], given, exclusive=exclusive)
 
     expected = 1 - (top[:, -1] - top[:, -2]) if exclusive else (1 - np.abs(2 * p - 1)).max(axis=1)
     np.testing.assert_allclose(expected, uncertainty(pool), atol=1e-6)
-    np.testing.assert_allclose(entropy, entropy_worth(pool.probabilities), atol=1e-6)
+    np.testing.assert_allclose(shannon, entropy_worth(pool.probabilities), atol=1e-6)
     assert dtype == uncertainty(pool).dtype == entropy_worth(pool.probabilities).dtype
 
 
@@ -242,3 +244,22 @@ def test_a_million_times_surer_is_still_surer() -> None:
 
     assert ["b", "a"] == chosen("top_positive", pool, 2)
     assert ["b", "a"] == chosen("margin", pool, 2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("categories", [2, 3, 8, 40])
+@pytest.mark.parametrize("evenness", [0.01, 0.3, 1.0, 50.0])
+def test_no_row_of_high_entropy_is_passed_over(
+    dtype: type, categories: int, evenness: float
+) -> None:
+    rng = np.random.default_rng(categories)
+    p = rng.dirichlet(np.full(categories, evenness), 5000).astype(dtype)
+    p[1000:1100], p[2000:2050], p[3000] = p[:100], 1.0 / categories, np.eye(categories)[0]
+    pool = Pool([f"i{row}" for row in rng.permutation(5000)], p, exclusive=True)
+    bound = kernels.entropy_bounds(p) / np.log(categories)
+
+    assert bool((bound >= entropy_worth(p) - 1e-5).all())
+    for limit in (1, 30, 70, 4999):
+        rows = entropy(pool, limit=limit, rng=np.random.default_rng(0))
+        expected = best_first(entropy_worth(p), limit=limit, tie=pool.ids)
+        assert expected.tolist() == rows.tolist()
