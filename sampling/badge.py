@@ -67,12 +67,12 @@ class Gradients:
         largest = max(
             (float(_squared(exact).max()) for _, exact in _residual_blocks(pool)), default=0.0
         )
-        steps = np.floor(np.sqrt(_LARGEST_SQUARE / largest)) if largest > 0.0 else 1.0
-        self._residuals = np.empty(pool.probabilities.shape, dtype=np.float32)
-        for part, exact in _residual_blocks(pool):
-            self._residuals[part] = np.rint(exact * steps)
+        self._pool = pool
+        self._steps = np.floor(np.sqrt(_LARGEST_SQUARE / largest)) if largest > 0.0 else 1.0
         self._points = PoolPoints(pool) if pool.has_embeddings else None
-        self.size: Float32 = _squared(self._residuals)
+        self.size: Float32 = np.empty(len(pool), dtype=np.float32)
+        for part, exact in _residual_blocks(pool):
+            self.size[part] = _squared(self._on_grid(exact))
         if self._points is not None:
             self.size *= self._points.size
 
@@ -80,7 +80,7 @@ class Gradients:
         return len(self.size)
 
     def between(self, rows: IntArray, others: IntArray) -> Float32:
-        product = self._residuals[others] @ (-2.0 * self._residuals[rows]).T
+        product = self._residuals(others) @ (-2.0 * self._residuals(rows)).T
         if self._points is not None:
             product *= self._points.rows(others) @ self._points.rows(rows).T
         # In the order of `lower`, so that both round alike.
@@ -92,12 +92,12 @@ class Gradients:
 
         from sampling import kernels
 
-        directions = products.as_tensor(-2.0 * self._residuals[centres])
+        directions = products.as_tensor(-2.0 * self._residuals(centres))
         points = None
         if self._points is not None:
             points = products.as_tensor(self._points.rows(centres))
         for part, block in self._blocks():
-            left = torch.mm(directions, products.as_tensor(self._residuals[part]).T)
+            left = torch.mm(directions, products.as_tensor(self._residuals(part)).T)
             if points is not None and block is not None:
                 right = torch.mm(points, products.as_tensor(block).T)
             else:
@@ -105,6 +105,14 @@ class Gradients:
             best = kernels.lowest_sum(left.cpu().numpy(), right.cpu().numpy(), self.size[centres])
             apart = np.maximum(best + self.size[part], 0.0)
             np.minimum(nearest[part], apart, out=nearest[part])
+
+    def _residuals(self, rows: IntArray | slice) -> Float32:
+        """Of these rows, made anew each time: of a large pool all of them are much to keep."""
+        exact = residuals(self._pool.probabilities[rows], exclusive=self._pool.exclusive)
+        return self._on_grid(exact)
+
+    def _on_grid(self, exact: FloatArray) -> Float32:
+        return np.rint(exact * self._steps).astype(np.float32)
 
     def _blocks(self) -> Iterator[tuple[slice, Float32 | None]]:
         if self._points is not None:

@@ -41,6 +41,8 @@ from sampling.errors import BadBudget, BadPool
 from sampling.pool import FloatArray, IntArray, Labelled, Pool, best_first
 from sampling.scores import Strategy
 
+_ROWS_PER_BLOCK = 1 << 16
+
 MOST_MATRIX_ITEMS = 5_000
 """All distances of so many items, and modAL's copy of them, are 200 MiB of float32."""
 
@@ -399,11 +401,12 @@ def _worth(name: str, pool: Pool, *, sign: float = 1.0) -> FloatArray:
 def _disagreement(name: str, pool: Pool) -> FloatArray:
     """As `_worth`, from what the passes said."""
     votes = pool.opinions("passes").swapaxes(0, 1)  # modAL's order: (N, T, C)
-    if not len(pool):
-        return np.empty(0)
     measure = getattr(_module("disagreement"), name)
-    questions = _questions(votes, exclusive=pool.exclusive)
-    worth: FloatArray = np.max([measure(PrecomputedCommittee(one), one) for one in questions], 0)
+    worth = np.empty(len(pool))
+    for start in range(0, len(pool), _ROWS_PER_BLOCK):  # it keeps many copies of what it is shown
+        part = slice(start, start + _ROWS_PER_BLOCK)
+        questions = _questions(votes[part], exclusive=pool.exclusive)
+        worth[part] = np.max([measure(PrecomputedCommittee(one), one) for one in questions], 0)
     return worth
 
 
