@@ -61,8 +61,8 @@ class Plan:
 
 DEFAULT_PLAN = Plan(
     (
-        Share("uncertain", "uncertain_diverse", 0.9),
-        Share("random", "random_distinct", 0.1),
+        Share("uncertain", "uncertain_diverse", 0.95),
+        Share("random", "random_distinct", 0.05),
     )
 )
 """What to use where nothing better is known: docs/sampling.md says what was measured."""

@@ -121,7 +121,7 @@ def test_parts_are_tasks_on_prefect_s_dask_runner(
 
     names = [one["name"] for one in tasks_of(state)]
     assert state.is_completed(), state.message
-    assert {"uncertain": 18, "random": 2} == asyncio.run(state.aresult())["picks_by_share"]
+    assert {"uncertain": 19, "random": 1} == asyncio.run(state.aresult())["picks_by_share"]
     assert expected(one) == picked(tmp_path)
     assert {"survey 0", "survey 400", "survey 700", "survey 1100"} <= set(names)
     assert {"scan 0", "scan 400", "scan 700", "scan 1100"} <= set(names)
