@@ -14,15 +14,18 @@ from hitl.db import begin, single_flight
 from hitl.labelstudio import (
     LabelStudio,
     LabelStudioUnavailable,
+    Pace,
     ProjectGone,
     ProjectIsAnother,
     answers,
     interface_hash,
     marker_of,
+    pace_of,
     people_of,
     project_spec,
     pushes,
     store,
+    window_for,
 )
 from hitl.policy import Policy
 from hitl.recipe import Recipe
@@ -43,6 +46,8 @@ _MAX_CHARACTERS = 20_000_000
 class DispatchReport:
     """What a dispatch did. `pushed` are new tasks, `recovered` those of an interrupted run.
 
+    `window` is how many open tasks there should be, by how fast reviewers answered when they last
+    worked (None: too few answers to tell).
     `waiting_elsewhere` wait under other versions of the policy; the next selection takes them back.
     """
 
@@ -53,6 +58,8 @@ class DispatchReport:
     doubles_removed: int = 0
     refused: list[EntryId] = field(default_factory=list)
     open_tasks: int = 0
+    window: int = 0
+    answers_per_hour: float | None = None
     waiting: int = 0
     waiting_elsewhere: int = 0
 
@@ -145,7 +152,8 @@ class _Dispatch:
             return report
         recovered = self._recover(project_id)
         self._resume(project_id)
-        pushed = self._fill(project_id, limit, progress)
+        pace, window = self._window()
+        pushed = self._fill(project_id, window, limit, progress)
         with begin(self.engine) as tx:
             report = replace(
                 report,
@@ -155,6 +163,8 @@ class _Dispatch:
                 doubles_removed=self.pusher.doubles_removed,
                 refused=self.pusher.refused,
                 open_tasks=pushes.count_open(tx, project_id, self.stage),
+                window=window,
+                answers_per_hour=round(pace.answers_per_hour, 1) if pace else None,
                 waiting=self._count_askable(tx),
             )
         log.info(
@@ -164,9 +174,26 @@ class _Dispatch:
             project_id=project_id,
             pushed=pushed,
             recovered=recovered,
+            window=window,
             waiting=report.waiting,
         )
         return report
+
+    def _window(self) -> tuple[Pace | None, int]:
+        """How fast reviewers are, and how many open tasks that calls for."""
+        with begin(self.engine) as tx:
+            answered_at = answers.latest_answer_times(
+                tx, policy_name=self.policy.name, stage=self.stage
+            )
+        pace = pace_of(answered_at)
+        rules = self.recipe.dispatch
+        return pace, window_for(
+            pace,
+            answers_a_task=self.policy.votes_wanted if self.stage is Stage.REVIEW else 1,
+            minutes_ahead=rules.minutes_ahead,
+            least=min(rules.least_window, rules.window),
+            most=rules.window,
+        )
 
     def _count_askable(self, tx: Connection) -> int:
         if not self.is_current and self.stage is Stage.REVIEW:
@@ -248,9 +275,11 @@ class _Dispatch:
             if task.is_labelled and is_open:
                 self.label_studio.reopen(task.task_id, overlap=people_of(task) + 1)
 
-    def _fill(self, project_id: int, limit: int | None, progress: Progress | None) -> int:
+    def _fill(
+        self, project_id: int, window: int, limit: int | None, progress: Progress | None
+    ) -> int:
         with begin(self.engine) as tx:
-            room = self.recipe.dispatch.window - pushes.count_open(tx, project_id, self.stage)
+            room = window - pushes.count_open(tx, project_id, self.stage)
             wanted = min(room, self._count_askable(tx))
         if limit is not None:
             wanted = min(wanted, limit)

@@ -119,9 +119,15 @@ class SelectionRecipe(_Strict):
 
 
 class DispatchRecipe(_Strict):
-    """How many open tasks Label Studio holds, and how many go there in one call."""
+    """How many open tasks Label Studio holds, and how many go there in one call.
+
+    As many as the reviewers answer in `minutes_ahead` at their latest pace, from `least_window`
+    to `window`, and `window` while their pace is not known. What becomes urgent waits behind them.
+    """
 
     window: Annotated[int, Field(ge=1, le=10_000)] = 400
+    least_window: Annotated[int, Field(ge=1, le=10_000)] = 40
+    minutes_ahead: Annotated[float, Field(gt=0.0, le=1440.0)] = 60.0
     tasks_per_push: Annotated[int, Field(ge=1, le=1_000)] = 200
 
 

@@ -33,6 +33,7 @@ from hitl.labelstudio.payloads import (
 )
 from hitl.labelstudio.pushes import store as pushes
 from hitl.labelstudio.server import Account, LabelStudio, Page, ProjectSpec, SeenTask
+from hitl.labelstudio.window import Pace, pace_of, window_for
 
 __all__ = [
     "Account",
@@ -43,6 +44,7 @@ __all__ = [
     "LabelStudioRefused",
     "LabelStudioUnavailable",
     "NotCounted",
+    "Pace",
     "Page",
     "ProjectGone",
     "ProjectIsAnother",
@@ -58,6 +60,7 @@ __all__ = [
     "interface_hash",
     "labelling_interface",
     "marker_of",
+    "pace_of",
     "people_of",
     "project_spec",
     "pushes",
@@ -66,4 +69,5 @@ __all__ = [
     "task_data",
     "unique_id_of",
     "vote_from",
+    "window_for",
 ]

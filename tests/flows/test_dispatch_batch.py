@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import Engine, select, text
 
+from flows.collect_annotations import collect_annotations
 from flows.dispatch_batch import DispatchReport, dispatch_batch
+from hitl import labels
 from hitl.db import AlreadyRunning, schema, single_flight
 from hitl.labelstudio import ImportRefused, LabelStudioUnavailable, ProjectGone
 from hitl.policy import Policy
@@ -440,3 +443,36 @@ def test_progress_counts_up_to_what_the_window_takes(
     dispatch(engine, label_studio, policy, progress=lambda done, of: seen.append((done, of)))
 
     assert [(2, 5), (4, 5), (5, 5)] == seen
+
+
+def answer_every(
+    engine: Engine, server: FakeLabelStudio, policy: Policy, *, seconds: float
+) -> None:
+    """Every task there is answered, one after so many seconds; the answers are collected."""
+    for task_id in sorted(server.held):
+        server.clock += timedelta(seconds=seconds - 1)
+        server.answer(task_id, chose("hate"))
+    collect_annotations(
+        engine,
+        server,
+        policy,
+        Recipe(),
+        now=server.clock,
+        resolve=lambda tx, entry_ids: labels.resolve_entries(tx, entry_ids, policy),
+    )
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(60, 15), (300, 10), (6, 40)])
+def test_the_window_follows_the_reviewers_pace_between_its_bounds(
+    engine: Engine, label_studio: FakeLabelStudio, seconds: float, expected: int
+) -> None:
+    rules = DispatchRecipe(window=40, least_window=10, minutes_ahead=15)
+    policy = wait(engine, 90)
+    first = dispatch(engine, label_studio, policy, Recipe(dispatch=rules))
+    answer_every(engine, label_studio, policy, seconds=seconds)
+
+    report = dispatch(engine, label_studio, policy, Recipe(dispatch=rules))
+
+    assert (40, None) == (first.window, first.answers_per_hour)
+    assert (expected, expected) == (report.window, report.open_tasks)
+    assert 3600 / seconds == report.answers_per_hour

@@ -117,6 +117,31 @@ def _annotation(row: Any) -> Annotation:
     )
 
 
+def latest_answer_times(
+    tx: Connection, *, policy_name: str, stage: Stage, limit: int = 500
+) -> list[datetime]:
+    """When the answers to the newest tasks of a policy were given, by Label Studio's clock.
+
+    Over all its versions, skips included. Tasks are served in the order of their numbers, so the
+    answers to the newest are the latest; and the index knows these.
+    """
+    ours = (
+        select(labelling_projects.c.project_id)
+        .join(policies, policies.c.policy_id == labelling_projects.c.policy_id)
+        .where(policies.c.name == policy_name, labelling_projects.c.stage == stage)
+        .subquery()
+    )
+    newest = (
+        select(versions.c.unique_id, versions.c.created_at)
+        .where(versions.c.project_id == ours.c.project_id)
+        .order_by(versions.c.task_id.desc())
+        .limit(limit)
+        .lateral()
+    )
+    found = select(newest.c.unique_id, newest.c.created_at).distinct().select_from(ours, newest)
+    return sorted((row.created_at for row in tx.execute(found)), reverse=True)[:limit]
+
+
 def keep_versions(tx: Connection, seen: Sequence[Annotation]) -> list[Annotation]:
     """Store what is new of these versions, and return it. Safe to repeat.
 
