@@ -28,12 +28,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from flows.faults import place_of
 from flows.plain import figures, plain
 from flows.wiring import open_world
 from hitl import logs
 from hitl.db import AlreadyRunning
 from hitl.errors import HitlError, Malformed, NotYet, Refused, Unavailable
+from hitl.faults import place_of
 
 LABELS_READY = "hitl.labels.ready"
 SNAPSHOT_FROZEN = "hitl.snapshot.frozen"

@@ -6,11 +6,11 @@ import sys
 
 import typer
 
-from flows.cli import demo, look, loop, models, partitioned, replay, servers, strategies
+from flows.cli import demo, look, loop, models, partitioned, replay, serve, servers, strategies
 from flows.cli.output import errors
-from flows.faults import place_of
 from hitl import logs
 from hitl.errors import HitlError, Unavailable
+from hitl.faults import place_of
 from hitl.settings import load_settings
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 for room in (
     servers.app,
+    serve.app,
     loop.app,
     models.app,
     look.app,

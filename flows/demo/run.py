@@ -28,7 +28,6 @@ from flows.demo.rounds import Round, RunStep, figures_of, play_round, rounds_pla
 from flows.demo.scene import Scene
 from flows.demo.steps_on_prefect import CtrlC, StepsOnPrefect
 from flows.demo.stream import make_scene
-from flows.faults import place_of
 from flows.wiring import (
     NotRunning,
     World,
@@ -40,6 +39,7 @@ from flows.wiring import (
 )
 from hitl.db import migrate
 from hitl.errors import Refused
+from hitl.faults import place_of
 from hitl.reports import Account
 from hitl.services import Stack
 from hitl.settings import Settings, load_settings

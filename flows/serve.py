@@ -1,0 +1,99 @@
+"""`hitl serve`: the web application over a world, run by uvicorn until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import signal
+import socket
+from collections.abc import Iterator
+from importlib.metadata import version
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from flows.wiring import World
+from hitl import web
+from hitl.db import begin, check_schema
+from hitl.errors import Refused
+
+# Answers that are being written at a stop get this long.
+_GRACE_SECONDS = 20
+# Connections at a time; beyond it, 503. Each costs a few kilobytes until its body is read.
+_CONNECTIONS = 256
+
+
+class AddressRefused(Refused):
+    """The address cannot be listened on."""
+
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"{host}:{port} {why}; give another --port or --host")
+        self.host = host
+        self.port = port
+
+
+def application(world: World) -> ASGIApp:
+    """The web application over this world."""
+
+    def figures() -> Iterator[web.Figure]:
+        with begin(world.engine) as tx:
+            yield from web.store.figures(tx)
+
+    return web.create_app(
+        check=lambda: check_schema(world.engine),
+        figures={"database": lambda: list(figures())},
+        version=version("hitl"),
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one.
+
+    Raises:
+        AddressRefused: somebody else has it, or it is no address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(_CONNECTIONS)
+    except (OSError, OverflowError) as cause:
+        made.close()
+        code = cause.errno if isinstance(cause, OSError) else None
+        known = {
+            errno.EADDRINUSE: "is in use",
+            errno.EACCES: "may not be listened on by this user",
+            errno.EADDRNOTAVAIL: "is no address of this machine",
+        }
+        raise AddressRefused(host, port, known.get(code or 0, "cannot be listened on")) from None
+    return made
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """A server for the application, not running yet; `should_exit` ends it."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,  # our own events are the log; uvicorn's lines name clients and paths
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            limit_concurrency=_CONNECTIONS,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+
+
+def run(app: ASGIApp, listening: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; what is being answered then is answered."""
+    # Once it is done, uvicorn raises the signal again. For us it is done then, with exit 0.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with contextlib.closing(listening), contextlib.suppress(KeyboardInterrupt):
+            server_of(app).run(sockets=[listening])
+    finally:
+        signal.signal(signal.SIGTERM, before)

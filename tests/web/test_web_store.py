@@ -1,0 +1,43 @@
+"""What a scrape reads from the database."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Connection, text
+
+from hitl import web
+from tests.builders import add_entries, add_items, add_policy, make_policy
+
+pytestmark = pytest.mark.postgres
+
+
+def test_the_queue_is_counted_by_policy_name_over_all_its_versions(tx: Connection) -> None:
+    for version in ("1", "2"):
+        policy = add_policy(tx, make_policy(version=version))
+        item_ids = [f"i{version}{n}" for n in range(2)]
+        add_items(tx, dict.fromkeys(item_ids, "a"))
+        add_entries(tx, item_ids, policy=policy, batch_id=f"b{version}")
+    tx.execute(text("UPDATE entries SET state = 'dispatched' WHERE item_id = 'i10'"))
+
+    found = {
+        (one.name, one.labels.get("state")): one.value
+        for one in web.store.figures(tx)
+        if one.labels["policy"] == "community"
+    }
+
+    assert 3 == found["hitl_queue_entries", "waiting"]
+    assert 1 == found["hitl_queue_entries", "dispatched"]
+    assert 0 <= found["hitl_queue_oldest_seconds", "waiting"] < 60
+    assert 0 == found["hitl_entries_since_snapshot", None]
+
+
+def test_a_closed_entry_has_no_age(tx: Connection) -> None:
+    policy = add_policy(tx)
+    add_items(tx, {"i1": "a"})
+    add_entries(tx, ["i1"], policy=policy)
+    tx.execute(text("UPDATE entries SET state = 'withdrawn'"))
+
+    found = [one.name for one in web.store.figures(tx)]
+
+    assert "hitl_queue_entries" in found
+    assert "hitl_queue_oldest_seconds" not in found
