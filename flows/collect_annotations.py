@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from flows.archive_tasks import archive_finished
 from flows.keep_annotations import CollectReport, Keeper, Progress, Resolve, stuck_tasks
 from hitl import logs
 from hitl.db import begin, single_flight
@@ -141,6 +142,8 @@ class _Reading:
         )
         if sweep or (sweep is None and due):
             self._sweep(every=sweep is True or cursor.swept_at is None)
+            # Behind the sweep: what a crash had left unseen is stored by now.
+            archive_finished(self.keeper, self.recipe)
 
     def _poll(self, watermark: datetime | None) -> None:
         # Asked first: what changes while we read is newer than this, and is read again next time.
@@ -175,7 +178,7 @@ class _Reading:
         marked = {task.task_id: task for task in tasks}
         ours: dict[int, dict[str, datetime]] = {}
         with begin(self.engine) as tx:
-            ranged = store.tasks_of(tx, self.project_id, from_id=first, to_id=last)
+            ranged = store.tasks_to_meet(tx, self.project_id, from_id=first, to_id=last)
             known = {one.task_id: one for one in ranged}
             held = answers.newest_versions(tx, project_id=self.project_id, task_ids=list(marked))
             for one in held.values():

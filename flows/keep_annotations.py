@@ -17,6 +17,7 @@ from hitl.labelstudio import (
     SeenTask,
     annotations_of,
     answers,
+    archive,
     claim_of,
     deleted_version,
     people_of,
@@ -53,6 +54,7 @@ class CollectReport:
     deleted: int = 0
     adopted: int = 0
     vanished: int = 0
+    archived: int = 0
     reopened: int = 0
     doubles_removed: int = 0
     foreign_tasks: int = 0
@@ -98,6 +100,7 @@ class Keeper:
         with begin(self.engine) as tx:
             doubles = self._adopt(tx, unknown, known)
             self._store(tx, [task for task in seen if task.task_id in known], known)
+            archive.unmark(tx, self.project_id, ids)
             if watermark is not None:
                 answers.move_watermark(tx, self.project_id, watermark)
             stuck = stuck_tasks(tx, self.project.stage, seen, known)

@@ -123,12 +123,16 @@ class DispatchRecipe(_Strict):
 
     As many as the reviewers answer in `minutes_ahead` at their latest pace, from `least_window`
     to `window`, and `window` while their pace is not known. What becomes urgent waits behind them.
+
+    `tasks_per_project`: of how many finished tasks a project is kept. More make every next task
+    slower, so the oldest are taken out of Label Studio once all of them is stored (0: never).
     """
 
     window: Annotated[int, Field(ge=1, le=10_000)] = 400
     least_window: Annotated[int, Field(ge=1, le=10_000)] = 40
     minutes_ahead: Annotated[float, Field(gt=0.0, le=1440.0)] = 60.0
     tasks_per_push: Annotated[int, Field(ge=1, le=1_000)] = 200
+    tasks_per_project: Annotated[int, Field(ge=0)] = 5000
 
 
 class CollectRecipe(_Strict):
@@ -137,10 +141,13 @@ class CollectRecipe(_Strict):
     `overlap_seconds`: how far each poll looks back past its watermark, because Label Studio sets
     `updated_at` before it commits. `sweep_minutes`: how often every open task is looked at
     whatever its `updated_at`, because a crash of Label Studio can leave that stale.
+    `archive_after_hours`: for how long a reviewer may still mend an answer, at least; only then
+    may its task be taken out of Label Studio (`dispatch.tasks_per_project`).
     """
 
     overlap_seconds: Annotated[float, Field(ge=10.0)] = 60.0
     sweep_minutes: Annotated[float, Field(ge=0.0)] = 10.0
+    archive_after_hours: Annotated[float, Field(gt=0.0)] = 24.0
 
 
 class TrainingRecipe(_Strict):

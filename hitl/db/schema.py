@@ -265,6 +265,7 @@ pushes = Table(
 )
 
 # A row is the intent to have a task; `task_id` arrives once Label Studio says it (mutable, once).
+# `archived_at`: we took the finished task out of Label Studio; all of it is kept here (mutable).
 tasks = Table(
     "tasks",
     metadata,
@@ -273,9 +274,16 @@ tasks = Table(
     Column("push_id", UUID(as_uuid=True), ForeignKey("pushes.push_id"), nullable=False, index=True),
     Column("project_id", Integer, ForeignKey("labelling_projects.project_id"), nullable=False),
     Column("task_id", BigInteger),
+    Column("archived_at", _WHEN),
     PrimaryKeyConstraint("entry_id", "stage"),
     UniqueConstraint("project_id", "task_id"),
     CheckConstraint(_one_of("stage", Stage), name="stage"),
+)
+Index(
+    "ix_tasks_not_archived",
+    tasks.c.project_id,
+    tasks.c.task_id,
+    postgresql_where=text("archived_at IS NULL"),
 )
 
 # Mutable: one row a project, moved in the transaction that stores what it covers.

@@ -2,6 +2,7 @@
 
 from hitl.labelstudio import store
 from hitl.labelstudio.answers import store as answers
+from hitl.labelstudio.archive import store as archive
 from hitl.labelstudio.client import LabelStudioClient
 from hitl.labelstudio.doubles import remove_unanswered
 from hitl.labelstudio.errors import (
@@ -54,6 +55,7 @@ __all__ = [
     "TaskContent",
     "annotations_of",
     "answers",
+    "archive",
     "claim_of",
     "deleted_version",
     "differs",

@@ -159,9 +159,7 @@ class LabelStudioClient:
         """Tasks with `updated_at > since` (None: all), by id, with whole annotations."""
         conditions = []
         if since is not None:
-            # It answers 500 to a time without a fraction, which isoformat() leaves out at zero.
-            written = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-            conditions = [_condition("updated_at", "greater", "Datetime", written)]
+            conditions = [_condition("updated_at", "greater", "Datetime", _written(since))]
         yield from self._listing(project_id, conditions, include=_BODIES)
 
     def marks(self, project_id: int, *, from_task_id: int = 0) -> Iterator[Page]:
@@ -178,16 +176,30 @@ class LabelStudioClient:
                 found += page.tasks
         return found
 
-    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
-        """Delete tasks with their annotations. One that is gone already is no error."""
-        if task_ids:
-            self._ask(
-                "POST",
-                "api/dm/actions",
-                "a deletion",
-                params={"id": "delete_tasks", "project": project_id},
-                body={"selectedItems": {"all": False, "included": list(task_ids)}},
+    def delete_tasks(
+        self,
+        project_id: int,
+        task_ids: Sequence[int],
+        *,
+        not_updated_after: datetime | None = None,
+    ) -> None:
+        """Delete tasks with their annotations, but none that was updated after this moment."""
+        if not task_ids:
+            return
+        # Always by name: a version that did not know the condition would delete these and no more.
+        body: dict[str, Any] = {"selectedItems": {"all": False, "included": list(task_ids)}}
+        if not_updated_after is not None:
+            same = _condition(
+                "updated_at", "less_or_equal", "Datetime", _written(not_updated_after)
             )
+            body["filters"] = {"conjunction": "and", "items": [same]}
+        self._ask(
+            "POST",
+            "api/dm/actions",
+            "a deletion",
+            params={"id": "delete_tasks", "project": project_id},
+            body=body,
+        )
 
     def reopen(self, task_id: int, *, overlap: int) -> None:
         """Let the task be served again, until `overlap` different people have answered."""
@@ -313,6 +325,11 @@ def _condition(field: str, operator: str, kind: str, value: Any) -> dict[str, An
         "type": kind,
         "value": value,
     }
+
+
+def _written(when: datetime) -> str:
+    # It answers 500 to a time without a fraction, which isoformat() leaves out at zero.
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _seen(body: Mapping[str, Any]) -> SeenTask:

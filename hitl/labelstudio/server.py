@@ -112,8 +112,18 @@ class LabelStudio(Protocol):
         """These tasks with data and whole annotations; one that is gone is absent."""
         ...
 
-    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
-        """Delete tasks with their annotations. One that is gone already is no error."""
+    def delete_tasks(
+        self,
+        project_id: int,
+        task_ids: Sequence[int],
+        *,
+        not_updated_after: datetime | None = None,
+    ) -> None:
+        """Delete tasks with their annotations. One that is gone already is no error.
+
+        With a moment by Label Studio's clock, those that were updated after it are spared: it
+        looks and deletes in one request.
+        """
         ...
 
     def reopen(self, task_id: int, *, overlap: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -40,8 +41,7 @@ OPEN: Mapping[Stage, EntryState] = {
     Stage.ADJUDICATION: EntryState.ADJUDICATING,
 }
 
-
-_UNRESOLVED = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
+UNRESOLVED = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def vanished(tx: Connection, project_id: int, task_ids: Sequence[int]) -> list[E
             tasks.c.project_id == project_id,
             tasks.c.task_id.in_(task_ids),
             entries.c.entry_id == tasks.c.entry_id,
-            entries.c.state.in_(_UNRESOLVED),
+            entries.c.state.in_(UNRESOLVED),
         )
         .returning(tasks.c.entry_id, tasks.c.stage)
     ).all()
@@ -184,23 +184,45 @@ def tasks_of(
     project_id: int,
     *,
     task_ids: Sequence[int] | None = None,
-    from_id: int = 0,
-    to_id: int | None = None,
 ) -> list[KnownTask]:
-    """Our tasks of a project, by id; of these ids only, or between these two, if given."""
+    """Our tasks of a project that Label Studio has or had, by id; of these ids only, if given."""
     query = (
         select(tasks)
-        .where(tasks.c.project_id == project_id, tasks.c.task_id >= from_id)
+        .where(tasks.c.project_id == project_id, tasks.c.task_id.is_not(None))
         .order_by(tasks.c.task_id)
     )
     if task_ids is not None:
         query = query.where(tasks.c.task_id.in_(task_ids))
+    return [_known(row) for row in tx.execute(query)]
+
+
+def _known(row: Any) -> KnownTask:
+    return KnownTask(
+        row.task_id, row.project_id, EntryId(row.entry_id), Stage(row.stage), row.push_id
+    )
+
+
+def tasks_to_meet(
+    tx: Connection, project_id: int, *, from_id: int, to_id: int | None
+) -> list[KnownTask]:
+    """Our tasks that Label Studio should show between these two ids, by id.
+
+    Not those that were archived; but for one whose entry is open all the same, so that it is
+    missed and made anew.
+    """
+    query = (
+        select(tasks)
+        .join(entries, entries.c.entry_id == tasks.c.entry_id)
+        .where(
+            tasks.c.project_id == project_id,
+            tasks.c.task_id >= from_id,
+            tasks.c.archived_at.is_(None) | entries.c.state.in_(UNRESOLVED),
+        )
+        .order_by(tasks.c.task_id)
+    )
     if to_id is not None:
         query = query.where(tasks.c.task_id <= to_id)
-    return [
-        KnownTask(row.task_id, project_id, EntryId(row.entry_id), Stage(row.stage), row.push_id)
-        for row in tx.execute(query)
-    ]
+    return [_known(row) for row in tx.execute(query)]
 
 
 def asked_tasks(
@@ -239,7 +261,8 @@ def oldest_task_to_sweep(tx: Connection, project_id: int, *, closed_since: datet
         .join(entries, entries.c.entry_id == tasks.c.entry_id)
         .where(
             tasks.c.project_id == project_id,
-            entries.c.state.in_(_UNRESOLVED) | (entries.c.closed_at >= closed_since),
+            entries.c.state.in_(UNRESOLVED)
+            | (tasks.c.archived_at.is_(None) & (entries.c.closed_at >= closed_since)),
         )
     ).scalar()
     return found

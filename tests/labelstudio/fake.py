@@ -114,10 +114,18 @@ class FakeLabelStudio:
         mine = [one for one in self._of(project_id) if one.task_id in set(task_ids)]
         return [self._seen(one, whole=True, data=True) for one in mine]
 
-    def delete_tasks(self, project_id: int, task_ids: Sequence[int]) -> None:
+    def delete_tasks(
+        self,
+        project_id: int,
+        task_ids: Sequence[int],
+        *,
+        not_updated_after: datetime | None = None,
+    ) -> None:
         self._called("delete_tasks")
         for one in task_ids:
-            self.held.pop(one, None)
+            task = self.held.get(one)
+            if task and (not_updated_after is None or task.updated_at <= not_updated_after):
+                del self.held[one]
         self._done("delete_tasks")
 
     def reopen(self, task_id: int, *, overlap: int) -> None:

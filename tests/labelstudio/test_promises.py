@@ -284,6 +284,21 @@ def test_deleted_tasks_are_absent_and_deleting_them_again_is_no_error(room: Room
     assert [second] == [one.task_id for one in room.server.tasks(room.project_id, [first, second])]
 
 
+def test_a_deletion_spares_what_was_updated_after_the_moment_it_names(room: Room) -> None:
+    finished, edited, *_ = room.push(1, 2, 3)
+    room.people.answer(finished, chose("hate"))
+    annotation = room.people.answer(edited, chose("hate"))
+    seen = room.server.newest_update(room.project_id)
+    room.people.edit(annotation, chose("spam"))
+
+    room.server.delete_tasks(room.project_id, [finished, edited], not_updated_after=seen)
+
+    assert [edited] == [
+        one.task_id for one in room.server.tasks(room.project_id, [finished, edited])
+    ]
+    assert 2 == len(room.marked()), "it deleted what it was not told to"
+
+
 def test_a_reopened_task_wants_another_persons_answer(room: Room) -> None:
     (task_id,) = room.push(1)
     room.people.answer(task_id, chose("NOT_A_LABEL"))
