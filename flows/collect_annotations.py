@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -64,28 +65,21 @@ def collect_annotations(
             the other projects were collected.
         AlreadyRunning: another collection of this policy runs.
     """
-    with single_flight(engine, f"collect {policy.name} from Label Studio"):
+    with collecting(engine, policy):
         report = CollectReport()
         lost: list[ProjectGone] = []
         with begin(engine) as tx:
             projects = store.projects(tx, policy)
-        try:
-            for project in projects:
-                marker = marker_of(policy.policy_id, project.stage)
-                try:
-                    label_studio.check_project(project.project_id, marker=marker)
-                except ProjectGone as gone:
-                    lost += _missed(engine, project, gone, report)
-                    continue
-                keeper = Keeper(
-                    engine, label_studio, policy, project, now, resolve, report, progress
-                )
-                _Reading(keeper, recipe).run(sweep)
-                report.projects += 1
-        except LabelStudioUnavailable:
-            with begin(engine) as tx:
-                answers.ask_for_sweep(tx, policy_name=policy.name)
-            raise
+        for project in projects:
+            marker = marker_of(policy.policy_id, project.stage)
+            try:
+                label_studio.check_project(project.project_id, marker=marker)
+            except ProjectGone as gone:
+                lost += _missed(engine, project, gone, report)
+                continue
+            keeper = Keeper(engine, label_studio, policy, project, now, resolve, report, progress)
+            _Reading(keeper, recipe).run(sweep)
+            report.projects += 1
     log.info(
         "annotations_collected",
         policy_id=policy.policy_id,
@@ -97,6 +91,22 @@ def collect_annotations(
     if lost:
         raise lost[0]
     return report
+
+
+@contextmanager
+def collecting(engine: Engine, policy: Policy) -> Iterator[None]:
+    """Nobody else collects this policy meanwhile; where Label Studio is away, the next one sweeps.
+
+    Raises:
+        AlreadyRunning: somebody else does.
+    """
+    with single_flight(engine, f"collect {policy.name} from Label Studio"):
+        try:
+            yield
+        except LabelStudioUnavailable:
+            with begin(engine) as tx:
+                answers.ask_for_sweep(tx, policy_name=policy.name)
+            raise
 
 
 def _missed(

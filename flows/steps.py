@@ -185,6 +185,36 @@ def collect_annotations(
     return total
 
 
+def collect_tasks(world: World, *, task_ids: Sequence[int]) -> CollectReport:
+    """Step 4 for these tasks alone, of whatever version of the policy: a wake-up, not the truth.
+
+    Safe to repeat and to be told nonsense: ids that are not of ours are passed over.
+    """
+    from flows import collect_tasks as step
+    from flows.keep_annotations import CollectReport
+    from hitl import labels, labelstudio
+
+    with begin(world.engine) as tx:
+        asked = labelstudio.store.asked_policies(tx, world.policy.name)
+    total = CollectReport()
+    for policy in asked:
+
+        def resolve(tx: Connection, entry_ids: Sequence[EntryId], policy: Policy = policy) -> None:
+            labels.resolve_entries(tx, entry_ids, policy)
+
+        total.add(
+            step.collect_tasks(
+                world.engine,
+                world.label_studio,
+                policy,
+                task_ids=task_ids,
+                now=datetime.now(UTC),
+                resolve=resolve,
+            )
+        )
+    return total
+
+
 def freeze_snapshot(world: World, *, progress: Progress = _silent) -> SnapshotReport:
     """Step 5."""
     from flows import freeze_snapshot as step
