@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from hitl import datasets, decisions, logs
 from hitl.db import begin
@@ -170,15 +170,24 @@ def _store(
     engine: Engine, chunk: Chunk, recipe: Recipe, kind: Kind, *, source: str, found: _Found
 ) -> None:
     mapped: Mapped = map_chunk(chunk, recipe.intake, kind)
-    items = [_grouped(one) for one in mapped.items]
     with begin(engine) as tx:
-        contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
-        decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
-        decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
-    found.contents += contents.with_rejected(mapped.rejected_items)
-    found.decisions += decided.with_rejected(mapped.rejected_decisions)
+        contents, decided = take_in(tx, mapped, source=source, kind=kind)
+    found.contents += contents
+    found.decisions += decided
     found.rejected += mapped.rejected_rows
     found.rows += chunk.rows
+
+
+def take_in(tx: Connection, mapped: Mapped, *, source: str, kind: Kind) -> tuple[Counts, Counts]:
+    """Store what rows say, whichever way they came; the counts of contents and of decisions."""
+    items = [_grouped(one) for one in mapped.items]
+    contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
+    decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
+    decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
+    return (
+        contents.with_rejected(mapped.rejected_items),
+        decided.with_rejected(mapped.rejected_decisions),
+    )
 
 
 def _grouped(item: Item) -> Item:

@@ -6,12 +6,14 @@ import contextlib
 import errno
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from importlib.metadata import version
 
 import uvicorn
 from starlette.types import ASGIApp
 
+from flows.push_decisions import push_decisions
 from flows.wiring import World
 from hitl import web
 from hitl.db import begin, check_schema
@@ -43,6 +45,30 @@ def application(world: World) -> ASGIApp:
         check=lambda: check_schema(world.engine),
         figures={"database": lambda: list(figures())},
         version=version("hitl"),
+        push=_push_door(world),
+    )
+
+
+def _push_door(world: World) -> web.PushDoor | None:
+    producers = world.settings.producers
+    if not producers:
+        return None
+
+    def take_in(push: web.Push) -> web.Answer:
+        return push_decisions(
+            world.engine, push, recipe=world.recipe, categories=world.policy.category_ids
+        )
+
+    rate = world.settings.api_rows_per_second
+    limits = web.Limits()
+    return web.PushDoor(
+        tokens=web.Tokens((name, token.get_secret_value()) for name, token in producers),
+        # A full batch at once is no flood, whatever the rate.
+        allowance=web.Allowance(
+            rows_per_second=rate, burst=max(10 * rate, limits.rows), clock=time.monotonic
+        ),
+        take_in=take_in,
+        limits=limits,
     )
 
 

@@ -68,8 +68,33 @@ def _split(url: str) -> SplitResult | None:
     return parts if is_clean else None
 
 
+# NAME=TOKEN,NAME=TOKEN. The signs of a token are those that a bearer token may have.
+_API_TOKEN = re.compile(r"[a-z0-9][a-z0-9_\-]{0,39}=[A-Za-z0-9._~+/\-]{16,200}=*")
+
+
+def _api_tokens(written: SecretStr) -> SecretStr:
+    parts = [one.strip() for one in written.get_secret_value().split(",")]
+    if not all(_API_TOKEN.fullmatch(one) for one in parts):
+        raise ValueError(
+            "write NAME=TOKEN, several with commas; a name is up to 40 of a-z 0-9 _ -, a token 16 "
+            "to 200 letters, digits and . _ ~ + / -"
+        )
+    if len({one.partition("=")[2] for one in parts}) < len(parts):
+        raise ValueError("the same token stands there twice; give each producer its own")
+    return written
+
+
+def _secret(written: SecretStr) -> SecretStr:
+    secret = written.get_secret_value()
+    if not 16 <= len(secret) <= 200 or not secret.isascii() or not secret.isprintable():
+        raise ValueError("write 16 to 200 ASCII characters")
+    return written
+
+
 HttpURL = Annotated[str, AfterValidator(_http_url)]
 DatabaseURL = Annotated[SecretStr, AfterValidator(_database_url)]
+ApiTokens = Annotated[SecretStr, AfterValidator(_api_tokens)]
+Secret = Annotated[SecretStr, AfterValidator(_secret)]
 LogLevel = Annotated[
     Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
     BeforeValidator(lambda level: level.upper() if isinstance(level, str) else level),
@@ -101,6 +126,10 @@ class Settings(BaseSettings):
     label_studio_token: SecretStr | None = None
     label_studio_venv: Path | None = None
     prefect_api_url: HttpURL | None = None
+    api_tokens: ApiTokens | None = Field(
+        default=None, description="NAME=TOKEN of each producer that may push"
+    )
+    api_rows_per_second: float = Field(default=2_000.0, gt=0, description="of each producer")
     request_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
     log_level: LogLevel = "WARNING"
     log_json: bool = False
@@ -113,6 +142,15 @@ class Settings(BaseSettings):
                 "HITL_LABEL_STUDIO_URL and HITL_LABEL_STUDIO_TOKEN: set both, or neither"
             )
         return self
+
+    @property
+    def producers(self) -> list[tuple[str, SecretStr]]:
+        """Name and token of each that may push; a name may stand twice, for a rotation."""
+        if self.api_tokens is None:
+            return []
+        parts = self.api_tokens.get_secret_value().split(",")
+        pairs = [one.strip().partition("=") for one in parts]
+        return [(name, SecretStr(token)) for name, _, token in pairs]
 
     @property
     def state_folder(self) -> Path:

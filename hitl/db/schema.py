@@ -27,7 +27,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
 
 from hitl.records import Action, AnnotationKind, EntryState, ModelState, Stage
 
@@ -507,4 +507,37 @@ measurements = Table(
         "kind",
     ),
     CheckConstraint("(value IS NULL) = (code IS NOT NULL)", name="value_or_code"),
+)
+
+# 8 · what comes over HTTP ---------------------------------------------------------------------
+
+# What producers pushed and we answered, so that the same request again gives the same answer.
+# Deleted after some weeks; the answer names positions and fields, never content.
+api_requests = Table(
+    "api_requests",
+    metadata,
+    Column("producer", Text, nullable=False),
+    Column("idempotency_key", Text, nullable=False),
+    Column("body_hash", Text, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("answer", JSON, nullable=False),  # not JSONB: given again byte for byte
+    _now("accepted_at"),
+    PrimaryKeyConstraint("producer", "idempotency_key"),
+    Index("ix_api_requests_accepted_at", "accepted_at"),
+)
+
+# Something may have changed in Label Studio: a hint, deleted once it was followed. `task_id` 0 is
+# the whole project. Mutable: `asked_at`, when the same is said again.
+wakeups = Table(
+    "wakeups",
+    metadata,
+    Column(
+        "project_id",
+        Integer,
+        ForeignKey("labelling_projects.project_id", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("task_id", BigInteger, nullable=False),
+    _now("asked_at"),
+    PrimaryKeyConstraint("project_id", "task_id"),
 )

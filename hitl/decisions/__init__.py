@@ -23,6 +23,7 @@ from hitl.decisions.mapping import (
     map_decisions,
     wanted_columns,
 )
+from hitl.decisions.pushed import Pushed, map_pushed
 from hitl.decisions.scoring.store import (
     DecidedItem,
     ScorableItem,
@@ -67,6 +68,7 @@ __all__ = [
     "MissingColumns",
     "NoProbabilityColumns",
     "NoRowsYet",
+    "Pushed",
     "Reject",
     "ScorableItem",
     "Source",
@@ -91,6 +93,7 @@ __all__ = [
     "map_chunk",
     "map_contents",
     "map_decisions",
+    "map_pushed",
     "merge_decisions",
     "merge_items",
     "newest_decision_id",

@@ -10,7 +10,7 @@ from hitl.errors import Malformed, NotYet, Refused, Unavailable
 
 # A file without a header has content where the names should be. Only what looks like a name is
 # repeated in a message.
-_LOOKS_LIKE_A_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}")
+LOOKS_LIKE_A_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]{0,39}")
 _NAMES_SHOWN = 30
 
 
@@ -110,7 +110,7 @@ class MissingColumns(SourceRefused):
         wanted: Sequence[str],
     ) -> None:
         there = list(there)
-        shown = [name for name in there if _LOOKS_LIKE_A_NAME.fullmatch(name)][:_NAMES_SHOWN]
+        shown = [name for name in there if LOOKS_LIKE_A_NAME.fullmatch(name)][:_NAMES_SHOWN]
         rest = len(there) - len(shown)
         listed = ", ".join(shown) or "none that looks like a column name"
         if rest and shown:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -10,16 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from hitl.errors import HitlError
+from hitl.web import description
+from hitl.web import push as push_route
 from hitl.web.figures import Figures, Metrics
 from hitl.web.guard import Guard, answer_to
 from hitl.web.problems import RequestRefused
+from hitl.web.push import PushDoor
 
 # Prometheus reads the version of its text format from here.
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    *, check: Callable[[], None], figures: Mapping[str, Figures], version: str
+    *,
+    check: Callable[[], None],
+    figures: Mapping[str, Figures],
+    version: str,
+    push: PushDoor | None = None,
 ) -> FastAPI:
     """The application of `hitl serve`.
 
@@ -27,6 +35,7 @@ def create_app(
         check: returns if the database answers and has this version's schema; raises HitlError.
         figures: what /metrics adds to this process's own counts, by the source's name.
         version: what /openapi.json says this is.
+        push: how producers push; None: they cannot.
     """
     metrics = Metrics(figures)
     app = FastAPI(
@@ -57,4 +66,29 @@ def create_app(
     async def exposition() -> Response:
         return Response(await run_in_threadpool(metrics.exposition), media_type=_EXPOSITION)
 
+    if push is not None:
+        app.add_api_route(
+            "/v1/decisions",
+            push_route.Route(push, metrics).__call__,
+            methods=["POST"],
+            status_code=202,
+            name="push_decisions",
+            summary="Push decisions, and content if you like",
+            tags=["producers"],
+            response_model=None,
+            openapi_extra=description.PUSH,
+        )
+    _describe(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Let the description say how producers log in: we look ourselves, before FastAPI would."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        said = made()
+        said.setdefault("components", {})["securitySchemes"] = description.SECURITY_SCHEMES
+        return said
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -52,7 +52,7 @@ class Metrics:
         self.rows = Counter(
             "hitl_pushed_rows",
             "Rows that producers pushed, by what became of them.",
-            ("producer", "outcome"),
+            ("producer", "kind", "outcome"),
             registry=self._registry,
         )
 

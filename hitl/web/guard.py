@@ -81,13 +81,17 @@ def answer_to(fault: Exception) -> Response:
             return problem(fault.status_code, code, detail, fault.headers)
         case Unavailable():
             log.warning("request_not_now", error=type(fault).__name__)
-            detail = "what this needs does not answer; nothing was kept, send the same again"
+            detail = (
+                "what this needs does not answer; send the same again, it is not taken in twice"
+            )
             return problem(503, "unavailable", detail, {"Retry-After": str(AWAY_SECONDS)})
         case HitlError():
             # Its words are for the operator: they may name where our database is.
             log.error("request_refused_by_us", error=type(fault).__name__, reason=str(fault))
-            detail = "our side refuses this now; nothing was kept, send the same again later"
+            detail = (
+                "our side refuses this now; send the same again later, it is not taken in twice"
+            )
             return problem(503, "refused_by_us", detail, {"Retry-After": "60"})
         case _:
             log.error("request_broke", place=place_of(fault))
-            return problem(500, "fault", "a fault of the program; nothing was kept")
+            return problem(500, "fault", "a fault of the program")

@@ -22,6 +22,7 @@ _TABLES = {
     " FROM decisions",
     "conflicts": "SELECT kind, item_id, key, payload_hash, source FROM conflicts",
     "rejects": "SELECT source, line, field, reason FROM rejects",
+    "api_requests": "SELECT producer, idempotency_key, body_hash, rows, answer FROM api_requests",
     "policies": "SELECT policy_id, body FROM policies",
     "recipes": "SELECT recipe_id, body FROM recipes",
     "batches": "SELECT batch_id, policy_id, recipe_id, model_version, seed, plan,"

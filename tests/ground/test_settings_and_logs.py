@@ -31,6 +31,21 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
     assert "hunter" not in repr(load_settings())
 
 
+def test_a_producer_may_have_two_tokens_while_one_takes_the_others_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(
+        "HITL_API_TOKENS", f"ranker={'o' * 16}, ranker={'n' * 16}==,scanner={'s' * 16}"
+    )
+
+    settings = load_settings()
+
+    assert [("ranker", "o" * 16), ("ranker", "n" * 16 + "=="), ("scanner", "s" * 16)] == [
+        (name, token.get_secret_value()) for name, token in settings.producers
+    ]
+    assert "oooo" not in repr(settings) + repr(settings.producers)
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [
@@ -44,6 +59,13 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
         ({"HITL_LABEL_STUDIO_URL": "http://h:80"}, "HITL_LABEL_STUDIO_TOKEN: set both"),
         ({"HITL_LABEL_STUDIO_TOKEN": "hunter2"}, "HITL_LABEL_STUDIO_TOKEN: set both, or neither"),
         ({"HITL_LABELSTUDIO_URL": "hunter2"}, "did you mean HITL_LABEL_STUDIO_URL?"),
+        ({"HITL_API_TOKENS": "hunter2-hunter2-hunter2"}, "HITL_API_TOKENS: write NAME=TOKEN"),
+        ({"HITL_API_TOKENS": "ranker=hunter2"}, "a token 16 to 200"),
+        ({"HITL_API_TOKENS": "Ranker!=hunter2-hunter2-hunter2"}, "HITL_API_TOKENS: write NAME"),
+        (
+            {"HITL_API_TOKENS": "a=hunter2-hunter2-hunter2,b=hunter2-hunter2-hunter2"},
+            "the same token stands there twice",
+        ),
         ({"HITL_ZZZ": "hunter2"}, "HITL_ZZZ: there is no such setting; unset it"),
     ],
 )
