@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from flows.dispatch_report import DispatchReport
 from flows.push_tasks import SETTLE_SECONDS, Pusher
 from hitl import labels, logs, queue
 from hitl.db import begin, single_flight
@@ -17,6 +18,8 @@ from hitl.labelstudio import (
     Pace,
     ProjectGone,
     ProjectIsAnother,
+    Webhook,
+    WebhookRefused,
     answers,
     interface_hash,
     marker_of,
@@ -29,10 +32,12 @@ from hitl.labelstudio import (
 )
 from hitl.policy import Policy
 from hitl.recipe import Recipe
-from hitl.records import EntryId, EntryState, Stage
+from hitl.records import EntryState, Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
+
+__all__ = ["DispatchReport", "dispatch_batch"]
 
 log = logs.get(__name__)
 
@@ -40,40 +45,6 @@ Progress = Callable[[int, int | None], None]
 
 # Label Studio takes 250 MB in a request; a text is at most four bytes a character.
 _MAX_CHARACTERS = 20_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class DispatchReport:
-    """What a dispatch did. `pushed` are new tasks, `recovered` those of an interrupted run.
-
-    `window` is how many open tasks there should be, by how fast reviewers answered when they last
-    worked (None: too few answers to tell).
-    `waiting_elsewhere` wait under other versions of the policy; the next selection takes them back.
-    """
-
-    stage: Stage
-    project_id: int | None = None
-    pushed: int = 0
-    recovered: int = 0
-    doubles_removed: int = 0
-    refused: list[EntryId] = field(default_factory=list)
-    open_tasks: int = 0
-    window: int = 0
-    answers_per_hour: float | None = None
-    waiting: int = 0
-    waiting_elsewhere: int = 0
-
-    def with_older(self, older: DispatchReport) -> DispatchReport:
-        """These figures and those of an older version of the policy, in the same stage."""
-        return replace(
-            self,
-            pushed=self.pushed + older.pushed,
-            recovered=self.recovered + older.recovered,
-            doubles_removed=self.doubles_removed + older.doubles_removed,
-            refused=self.refused + older.refused,
-            open_tasks=self.open_tasks + older.open_tasks,
-            waiting=self.waiting + older.waiting,
-        )
 
 
 def dispatch_batch(
@@ -90,6 +61,7 @@ def dispatch_batch(
     sleep: Callable[[float], None] = time.sleep,
     new_push_id: Callable[[], UUID] = uuid4,
     replace_lost_project: bool = False,
+    webhook: Webhook | None = None,
 ) -> DispatchReport:
     """Fill the window of open tasks, most urgent entries first; at most `limit` new ones.
 
@@ -102,6 +74,8 @@ def dispatch_batch(
             rulings included; nobody is asked a first review by it any more.
         settle_seconds: how long an interrupted call may still be at work in Label Studio.
         replace_lost_project: a project that is gone is made anew; its open entries wait again.
+        webhook: where Label Studio shall tell of answers. If it may not call there, that is told
+            in the report and stops nothing: the poll finds every answer.
 
     Raises:
         LabelStudioUnavailable: it was away; what was confirmed is kept, the rest is looked up
@@ -118,6 +92,7 @@ def dispatch_batch(
             recipe,
             stage,
             is_current,
+            webhook,
             new_push_id,
             Pusher(engine, label_studio, policy, stage, settle_seconds, sleep),
         )
@@ -139,6 +114,7 @@ class _Dispatch:
     recipe: Recipe
     stage: Stage
     is_current: bool
+    webhook: Webhook | None
     new_push_id: Callable[[], UUID]
     pusher: Pusher
 
@@ -150,6 +126,7 @@ class _Dispatch:
         report = DispatchReport(self.stage, waiting_elsewhere=self._count_elsewhere())
         if project_id is None:
             return report
+        webhook_refused = self._ask_to_be_told(project_id)
         recovered = self._recover(project_id)
         self._resume(project_id)
         pace, window = self._window()
@@ -162,6 +139,7 @@ class _Dispatch:
                 recovered=recovered,
                 doubles_removed=self.pusher.doubles_removed,
                 refused=self.pusher.refused,
+                webhook_refused=webhook_refused,
                 open_tasks=pushes.count_open(tx, project_id, self.stage),
                 window=window,
                 answers_per_hour=round(pace.answers_per_hour, 1) if pace else None,
@@ -178,6 +156,17 @@ class _Dispatch:
             waiting=report.waiting,
         )
         return report
+
+    def _ask_to_be_told(self, project_id: int) -> bool:
+        """Let the project wake the collection. Whether Label Studio may not call there."""
+        if self.webhook is None:
+            return False
+        try:
+            self.label_studio.ensure_webhook(project_id, self.webhook)
+        except WebhookRefused as refusal:
+            log.warning("webhook_refused", project_id=project_id, reason=str(refusal))
+            return True
+        return False
 
     def _window(self) -> tuple[Pace | None, int]:
         """How fast reviewers are, and how many open tasks that calls for."""

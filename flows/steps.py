@@ -134,6 +134,7 @@ def dispatch_batch(
                     limit=None if limit is None else limit - so_far.pushed,
                     progress=progress,
                     replace_lost_project=replace_lost_project,
+                    webhook=world.webhook,
                 )
             except (ImportRefused, ProjectGone, RequestRefused) as reason:
                 refusal = refusal or reason

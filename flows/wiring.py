@@ -20,7 +20,7 @@ from hitl.services import Endpoints, Stack
 from hitl.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from hitl.labelstudio import LabelStudio
+    from hitl.labelstudio import LabelStudio, Webhook
 
 
 class NotRunning(Refused):
@@ -57,6 +57,15 @@ class World:
         )
 
     @property
+    def webhook(self) -> Webhook | None:
+        """Where Label Studio shall tell of answers; None: nowhere, the poll is enough."""
+        if self.settings.webhook_url is None or self.settings.webhook_secret is None:
+            return None
+        from hitl.labelstudio import Webhook
+
+        return Webhook(self.settings.webhook_url, self.settings.webhook_secret)
+
+    @property
     def models(self) -> Path:
         return self.settings.state_folder / "models"
 
@@ -80,6 +89,7 @@ def stack_of(settings: Settings, *, prefect: bool = True) -> Stack:
         label_studio_url=settings.label_studio_url,
         label_studio_token=settings.label_studio_token,
         prefect_api_url=settings.prefect_api_url,
+        webhook_url=settings.webhook_url,
     )
 
 

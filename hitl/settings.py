@@ -130,6 +130,10 @@ class Settings(BaseSettings):
         default=None, description="NAME=TOKEN of each producer that may push"
     )
     api_rows_per_second: float = Field(default=2_000.0, gt=0, description="of each producer")
+    webhook_url: HttpURL | None = Field(
+        default=None, description="whole URL at which Label Studio reaches our receiver"
+    )
+    webhook_secret: Secret | None = None
     request_timeout_seconds: float = Field(default=60.0, gt=0, le=600)
     log_level: LogLevel = "WARNING"
     log_json: bool = False
@@ -141,6 +145,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "HITL_LABEL_STUDIO_URL and HITL_LABEL_STUDIO_TOKEN: set both, or neither"
             )
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            raise ValueError("HITL_WEBHOOK_URL and HITL_WEBHOOK_SECRET: set both, or neither")
         return self
 
     @property

@@ -12,6 +12,7 @@ from hitl.labelstudio.errors import (
     ProjectGone,
     ProjectIsAnother,
     RequestRefused,
+    WebhookRefused,
 )
 from hitl.labelstudio.interface import (
     interface_hash,
@@ -33,10 +34,19 @@ from hitl.labelstudio.payloads import (
     vote_from,
 )
 from hitl.labelstudio.pushes import store as pushes
-from hitl.labelstudio.server import Account, LabelStudio, Page, ProjectSpec, SeenTask
+from hitl.labelstudio.server import (
+    SECRET_HEADER,
+    Account,
+    LabelStudio,
+    Page,
+    ProjectSpec,
+    SeenTask,
+    Webhook,
+)
 from hitl.labelstudio.window import Pace, pace_of, window_for
 
 __all__ = [
+    "SECRET_HEADER",
     "Account",
     "ImportRefused",
     "KnownTask",
@@ -53,6 +63,8 @@ __all__ = [
     "RequestRefused",
     "SeenTask",
     "TaskContent",
+    "Webhook",
+    "WebhookRefused",
     "annotations_of",
     "answers",
     "archive",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,17 @@ from hitl.labelstudio.errors import (
     ProjectGone,
     ProjectIsAnother,
     RequestRefused,
+    WebhookRefused,
 )
-from hitl.labelstudio.payloads import moment
-from hitl.labelstudio.server import Account, Page, ProjectSpec, SeenTask
+from hitl.labelstudio.queries import as_set, condition, seen, written
+from hitl.labelstudio.server import (
+    SECRET_HEADER,
+    Account,
+    Page,
+    ProjectSpec,
+    SeenTask,
+    Webhook,
+)
 from hitl.records import EntryId
 
 _PAGE = 200
@@ -32,6 +40,10 @@ _IDS_PER_CALL = 100
 # `include` picks fields of the annotations by the same names: without `result` they are marks.
 _MARKS = "id,updated_at,is_labeled,annotations"
 _BODIES = _MARKS + ",result,completed_by,was_cancelled,created_at,lead_time"
+
+
+# What a webhook tells of. Drafts and tasks coming or going are no answers.
+_TOLD = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")
 
 
 class LabelStudioClient:
@@ -92,6 +104,34 @@ class LabelStudioClient:
             self._ask("PATCH", f"api/projects/{project_id}/", "a project's change", body=changed)
         return project_id
 
+    def ensure_webhook(self, project_id: int, webhook: Webhook) -> None:
+        """Make the one webhook of ours be as wanted; those of others are left alone."""
+        wanted = {
+            "url": webhook.url,
+            "headers": {SECRET_HEADER: webhook.secret.get_secret_value()},
+            # The number of the task rides in it, and its content with it.
+            "send_payload": True,
+            "send_for_all_actions": False,
+            "actions": list(_TOLD),
+            "is_active": True,
+        }
+        listed = self._get("api/webhooks/", "its webhooks", params={"project": project_id})
+        if not isinstance(listed, list):
+            raise LabelStudioUnavailable(self._url, "answers something else than Label Studio does")
+        ours = [one for one in listed if SECRET_HEADER in (one.get("headers") or {})]
+        try:
+            if not ours:
+                body = {**wanted, "project": project_id}
+                self._ask("POST", "api/webhooks/", "a webhook", body=body)
+            elif any(as_set(ours[0].get(key)) != as_set(value) for key, value in wanted.items()):
+                where = f"api/webhooks/{ours[0]['id']}/"
+                self._ask("PATCH", where, "a webhook's change", body=wanted)
+        except (LabelStudioRefused, RequestRefused) as cause:
+            # The listing was allowed, so it is not the token: the address is refused.
+            raise WebhookRefused(self._url, webhook.url, cause.status) from None
+        for extra in ours[1:]:
+            self._ask("DELETE", f"api/webhooks/{extra['id']}/", "a webhook's removal")
+
     def check_project(self, project_id: int, *, marker: str) -> None:
         """Raise ProjectGone unless the project is there and carries this marker."""
         self._project(project_id, marker=marker)
@@ -144,8 +184,8 @@ class LabelStudioClient:
 
     def tasks_of_push(self, project_id: int, push_id: UUID) -> list[SeenTask]:
         """The tasks whose data carries this push, by id, with `data` and annotation marks."""
-        condition = _condition("data.push_id", "equal", "String", str(push_id))
-        pages = self._listing(project_id, [condition], include=_MARKS + ",data")
+        mine = condition("data.push_id", "equal", "String", str(push_id))
+        pages = self._listing(project_id, [mine], include=_MARKS + ",data")
         return [task for page in pages for task in page.tasks]
 
     def newest_update(self, project_id: int) -> datetime | None:
@@ -159,7 +199,7 @@ class LabelStudioClient:
         """Tasks with `updated_at > since` (None: all), by id, with whole annotations."""
         conditions = []
         if since is not None:
-            conditions = [_condition("updated_at", "greater", "Datetime", _written(since))]
+            conditions = [condition("updated_at", "greater", "Datetime", written(since))]
         yield from self._listing(project_id, conditions, include=_BODIES)
 
     def marks(self, project_id: int, *, from_task_id: int = 0) -> Iterator[Page]:
@@ -171,8 +211,8 @@ class LabelStudioClient:
         found: list[SeenTask] = []
         for start in range(0, len(task_ids), _IDS_PER_CALL):
             wanted = list(task_ids[start : start + _IDS_PER_CALL])
-            condition = _condition("id", "in_list", "List", wanted)
-            for page in self._listing(project_id, [condition], include=_BODIES + ",data"):
+            named = condition("id", "in_list", "List", wanted)
+            for page in self._listing(project_id, [named], include=_BODIES + ",data"):
                 found += page.tasks
         return found
 
@@ -189,9 +229,7 @@ class LabelStudioClient:
         # Always by name: a version that did not know the condition would delete these and no more.
         body: dict[str, Any] = {"selectedItems": {"all": False, "included": list(task_ids)}}
         if not_updated_after is not None:
-            same = _condition(
-                "updated_at", "less_or_equal", "Datetime", _written(not_updated_after)
-            )
+            same = condition("updated_at", "less_or_equal", "Datetime", written(not_updated_after))
             body["filters"] = {"conjunction": "and", "items": [same]}
         self._ask(
             "POST",
@@ -226,7 +264,7 @@ class LabelStudioClient:
         # meanwhile would shift the pages, and one would fall between two of them.
         last = after
         while True:
-            begin = _condition("id", "greater", "Number", last)
+            begin = condition("id", "greater", "Number", last)
             found, total = self._tasks(
                 project_id, [*conditions, begin], include=include, page_size=_PAGE
             )
@@ -262,8 +300,8 @@ class LabelStudioClient:
                 "page_size": page_size,
             },
         )
-        seen = [_seen(one) for one in self._field(listed, "tasks")]
-        return seen, int(self._field(listed, "total"))
+        shown = [seen(one) for one in self._field(listed, "tasks")]
+        return shown, int(self._field(listed, "total"))
 
     def _get(self, path: str, what: str, *, params: dict[str, Any] | None = None) -> Any:
         return self._ask("GET", path, what, params=params)
@@ -316,27 +354,3 @@ def _connection_words(cause: httpx.HTTPError) -> str:
     if isinstance(cause, httpx.ConnectError):
         return "refuses the connection"
     return f"broke off the connection ({type(cause).__name__})"
-
-
-def _condition(field: str, operator: str, kind: str, value: Any) -> dict[str, Any]:
-    return {
-        "filter": f"filter:tasks:{field}",
-        "operator": operator,
-        "type": kind,
-        "value": value,
-    }
-
-
-def _written(when: datetime) -> str:
-    # It answers 500 to a time without a fraction, which isoformat() leaves out at zero.
-    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _seen(body: Mapping[str, Any]) -> SeenTask:
-    return SeenTask(
-        task_id=int(body["id"]),
-        updated_at=moment(body["updated_at"]),
-        is_labelled=bool(body.get("is_labeled")),
-        data=body.get("data") or {},
-        annotations=tuple(body.get("annotations") or ()),
-    )

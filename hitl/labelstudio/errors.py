@@ -48,6 +48,20 @@ class RequestRefused(Refused):
         self.status = status
 
 
+class WebhookRefused(Refused):
+    """It may not call our receiver; most often because the address is one of a private network."""
+
+    def __init__(self, url: str, receiver: str, status: int) -> None:
+        super().__init__(
+            f"Label Studio at {url} may not call {receiver} (HTTP {status}); answers come in by "
+            "the poll all the same. Give HITL_WEBHOOK_URL an address that it may call, or take "
+            "that address out of its banned subnets (LABEL_STUDIO_USER_ADDITIONAL_BANNED_SUBNETS)"
+        )
+        self.url = url
+        self.receiver = receiver
+        self.status = status
+
+
 class ImportRefused(Refused):
     """It refused tasks, and took none of that call. Carries the entries it may have meant."""
 

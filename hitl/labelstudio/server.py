@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from pydantic import SecretStr
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectSpec:
@@ -52,6 +54,19 @@ class Account:
     email: str
 
 
+# Everybody with an account there can read it, as the open edition has no roles. It keeps strangers
+# away, and what comes with it is a wake-up and no truth.
+SECRET_HEADER = "X-Hitl-Webhook-Secret"  # noqa: S105 -- its name
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Where Label Studio shall tell of answers, and what it shall say to be let in."""
+
+    url: str
+    secret: SecretStr
+
+
 class LabelStudio(Protocol):
     """A Label Studio server.
 
@@ -79,6 +94,14 @@ class LabelStudio(Protocol):
 
     def check_project(self, project_id: int, *, marker: str) -> None:
         """Raise ProjectGone unless the project is there and carries this marker."""
+        ...
+
+    def ensure_webhook(self, project_id: int, webhook: Webhook) -> None:
+        """Let the project tell this receiver of answers, and no other receiver of ours.
+
+        Raises:
+            WebhookRefused: it may not call that address.
+        """
         ...
 
     def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:

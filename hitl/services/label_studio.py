@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from hitl.services import inside_label_studio, processes, store
+from hitl.services import inside_label_studio, processes, store, subnets
 from hitl.services.errors import InstallFailed, ServiceFailed
 from hitl.services.installation import lock_hash, package_of, python_of
 from hitl.services.postgres import PostgresServer
@@ -116,20 +117,38 @@ def bootstrap(
     state.write_note(f"{NAME}.bootstrapped", done)
 
 
-def setup(state: StateFolder, venv: Path, *, postgres_port: int, task_lock_seconds: int) -> str:
+def setup(
+    state: StateFolder,
+    venv: Path,
+    *,
+    postgres_port: int,
+    task_lock_seconds: int,
+    webhook_url: str | None = None,
+) -> str:
     """All that a running server cannot change: another of these is another server."""
-    return f"{lock_hash()}:{postgres_port}:{task_lock_seconds}:{venv}:{state.path}"
+    opened = ",".join(callable_addresses(webhook_url))
+    return f"{lock_hash()}:{postgres_port}:{task_lock_seconds}:{opened}:{venv}:{state.path}"
 
 
 def launch(
-    state: StateFolder, venv: Path, port: int, *, postgres_port: int, task_lock_seconds: int
+    state: StateFolder,
+    venv: Path,
+    port: int,
+    *,
+    postgres_port: int,
+    task_lock_seconds: int,
+    webhook_url: str | None = None,
 ) -> Launch:
     """How to start it under gunicorn: one process of threads, as one process holds its caches."""
     package = package_of(venv)
     if package is None:
         raise InstallFailed(f"{venv} holds no label_studio", log=state.log("label-studio-install"))
     env = environment(
-        state, postgres_port=postgres_port, own=os.environ, task_lock_seconds=task_lock_seconds
+        state,
+        postgres_port=postgres_port,
+        own=os.environ,
+        task_lock_seconds=task_lock_seconds,
+        webhook_url=webhook_url,
     )
     env["DJANGO_SETTINGS_MODULE"] = "core.settings.label_studio"
     env["PYTHONPATH"] = str(_scripts())
@@ -150,6 +169,7 @@ def environment(
     postgres_port: int,
     own: Mapping[str, str],
     task_lock_seconds: int = TASK_LOCK_SECONDS,
+    webhook_url: str | None = None,
 ) -> dict[str, str]:
     """Its whole environment. Label Studio also reads bare names such as HOST: none gets in."""
     login = credentials(state)
@@ -172,6 +192,9 @@ def environment(
         "HOST": "",
         "TASK_LOCK_TTL": str(task_lock_seconds),
     }
+    if opened := callable_addresses(webhook_url):
+        mine["USE_DEFAULT_BANNED_SUBNETS"] = "false"
+        mine["USER_ADDITIONAL_BANNED_SUBNETS"] = ",".join(subnets.all_but(opened))
     return clean_environment(own) | {
         **{f"LABEL_STUDIO_{name}": value for name, value in mine.items()},
         "HOME": str(home),
@@ -189,6 +212,15 @@ def environment(
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def callable_addresses(webhook_url: str | None) -> list[str]:
+    """What it may call although the address lies in this machine or a private network.
+
+    Only where the URL names it by number: a name may point elsewhere tomorrow.
+    """
+    host = urlsplit(webhook_url or "").hostname or ""
+    return [host] if subnets.is_banned(host) else []
 
 
 def _scripts() -> Path:

@@ -28,8 +28,9 @@ log = logs.get(__name__)
 class Stack:
     """The servers of one state folder.
 
-    A URL given here replaces the embedded server of that kind. With a database of your own and an
-    embedded Label Studio, the embedded Postgres still runs, for Label Studio alone.
+    A URL of a server given here replaces the embedded one of that kind. With a database of your
+    own and an embedded Label Studio, the embedded Postgres still runs, for Label Studio alone.
+    `webhook_url` is what that one may call although it lies in this machine.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Stack:
         label_studio_token: SecretStr | None = None,
         prefect_api_url: str | None = None,
         task_lock_seconds: int = label_studio.TASK_LOCK_SECONDS,
+        webhook_url: str | None = None,
     ) -> None:
         self.state = StateFolder(state_folder)
         self.given = Endpoints(
@@ -54,6 +56,7 @@ class Stack:
         )
         self.venv = label_studio_venv
         self._task_lock_seconds = task_lock_seconds
+        self._webhook_url = webhook_url
         self._wants_label_studio = label_studio and label_studio_url is None
         self._wants_prefect = prefect and prefect_api_url is None
         self._wants_postgres = database_url is None or self._wants_label_studio
@@ -228,6 +231,7 @@ class Stack:
             installation.venv_of(self.state, self.venv),
             postgres_port=postgres.port,
             task_lock_seconds=self._task_lock_seconds,
+            webhook_url=self._webhook_url,
         )
         if self._label_studio.is_current(
             setup, patience_seconds=label_studio.START_SECONDS, on_wait=progress
@@ -245,6 +249,7 @@ class Stack:
                 port,
                 postgres_port=postgres.port,
                 task_lock_seconds=self._task_lock_seconds,
+                webhook_url=self._webhook_url,
             )
 
         progress(f"{LABEL_STUDIO}: starting")

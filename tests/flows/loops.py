@@ -53,7 +53,11 @@ class Loop:
     def step(self, name: str, **parameters: Any) -> Any:
         """The step as the command line calls it, over every version of the policy."""
         world = SimpleNamespace(
-            engine=self.engine, label_studio=self.server, policy=self.policy, recipe=Recipe()
+            engine=self.engine,
+            label_studio=self.server,
+            policy=self.policy,
+            recipe=Recipe(),
+            webhook=None,
         )
         return getattr(steps, name)(world, **parameters)
 

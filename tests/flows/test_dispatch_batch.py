@@ -7,13 +7,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, select, text
 
 from flows.collect_annotations import collect_annotations
 from flows.dispatch_batch import DispatchReport, dispatch_batch
 from hitl import labels
 from hitl.db import AlreadyRunning, schema, single_flight
-from hitl.labelstudio import ImportRefused, LabelStudioUnavailable, ProjectGone
+from hitl.labelstudio import (
+    ImportRefused,
+    LabelStudioUnavailable,
+    ProjectGone,
+    Webhook,
+    WebhookRefused,
+)
 from hitl.policy import Policy
 from hitl.recipe import DispatchRecipe, Recipe
 from hitl.records import Stage
@@ -476,3 +483,32 @@ def test_the_window_follows_the_reviewers_pace_between_its_bounds(
     assert (40, None) == (first.window, first.answers_per_hour)
     assert (expected, expected) == (report.window, report.open_tasks)
     assert 3600 / seconds == report.answers_per_hour
+
+
+HOOK = Webhook("http://127.0.0.17:1/webhooks/label-studio", SecretStr("a-long-webhook-secret"))
+
+
+def test_a_project_is_asked_to_tell_of_answers(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 1)
+
+    report = dispatch(engine, label_studio, policy, webhook=HOOK)
+
+    assert {report.project_id: HOOK} == label_studio.webhooks
+    assert not report.webhook_refused
+
+
+def test_an_address_that_may_not_be_called_is_told_and_stops_nothing(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 2)
+
+    def refuse() -> None:
+        raise WebhookRefused(label_studio.url, HOOK.url, 403)
+
+    label_studio.before["ensure_webhook"] = refuse
+
+    report = dispatch(engine, label_studio, policy, webhook=HOOK)
+
+    assert (2, True) == (report.pushed, report.webhook_refused)

@@ -175,3 +175,13 @@ def test_a_traceback_in_a_log_names_lines_and_shows_no_locals(
     written = capsys.readouterr().err
     assert "16 letters" in written
     assert "canary sings" not in written
+
+
+def test_a_webhook_needs_both_its_address_and_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HITL_WEBHOOK_URL", "http://127.0.0.17:8080/webhooks/label-studio")
+
+    with pytest.raises(BadSettings, match="HITL_WEBHOOK_URL and HITL_WEBHOOK_SECRET: set both"):
+        load_settings()
+
+    monkeypatch.setenv("HITL_WEBHOOK_SECRET", "a-long-webhook-secret")
+    assert "a-long-webhook-secret" not in repr(load_settings())

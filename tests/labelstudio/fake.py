@@ -18,6 +18,7 @@ from hitl.labelstudio import (
     ProjectIsAnother,
     ProjectSpec,
     SeenTask,
+    Webhook,
 )
 from hitl.records import EntryId
 
@@ -50,6 +51,7 @@ class FakeLabelStudio:
     def __init__(self) -> None:
         self.projects: dict[int, ProjectSpec] = {}
         self.held: dict[int, FakeTask] = {}
+        self.webhooks: dict[int, Webhook] = {}
         self.people = [Account(1, "admin@example.com")]
         self.before: dict[str, Callable[[], None]] = {}
         self.after: dict[str, Callable[[], None]] = {}
@@ -74,6 +76,10 @@ class FakeLabelStudio:
         self.projects[project_id] = spec
         self._done("ensure_project")
         return project_id
+
+    def ensure_webhook(self, project_id: int, webhook: Webhook) -> None:
+        self._called("ensure_webhook")
+        self.webhooks[project_id] = webhook
 
     def check_project(self, project_id: int, *, marker: str) -> None:
         self._called("check_project")
