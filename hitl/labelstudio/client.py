@@ -322,11 +322,11 @@ class LabelStudioClient:
     ) -> Any:
         """One request, and the errors of this room. A refused import stays an ApiError."""
         try:
-            # Its own endpoints parse into models that lose fields or refuse what the server
-            # sends; its transport knows both kinds of token and renews the short-lived one.
-            response = self._sdk._client_wrapper.httpx_client.request(
-                path, method=method, params=params, json=body
-            )
+            response = self._send(method, path, params, body)
+            if response.status_code == 401 and self._forget_access():
+                # Our clock is behind its own: the short-lived token ran out there and not yet
+                # here. What is refused so was not acted upon, and may be sent again.
+                response = self._send(method, path, params, body)
             status = response.status_code
             if status < 400:
                 return response.json() if response.content else {}
@@ -339,15 +339,37 @@ class LabelStudioClient:
             raise LabelStudioUnavailable(
                 self._url, "answers something else than Label Studio does"
             ) from cause
-        except ApiError as cause:  # the renewal of a token was refused
-            raise LabelStudioRefused(self._url, cause.status_code or 401) from None
+        except ApiError as cause:  # the renewal of a token
+            status = cause.status_code or 401
+            if not _is_passing(status):
+                raise LabelStudioRefused(self._url, status) from None
         if status in (401, 403):
             raise LabelStudioRefused(self._url, status)
-        if status >= 500 or status in (408, 429):
+        if _is_passing(status):
             raise LabelStudioUnavailable(self._url, f"answers HTTP {status}")
         if what == "an import" and status in (400, 413, 422):
             raise ApiError(status_code=status, body=response.text)
         raise RequestRefused(self._url, what, status)
+
+    def _send(self, method: str, path: str, params: Any, body: Any) -> httpx.Response:
+        # The SDK's own endpoints parse into models that lose fields or refuse what the server
+        # sends; its transport knows both kinds of token and renews the short-lived one.
+        sent: httpx.Response = self._sdk._client_wrapper.httpx_client.request(
+            path, method=method, params=params, json=body
+        )
+        return sent
+
+    def _forget_access(self) -> bool:
+        """Let the next request begin with a new access token. False: ours is not of that kind."""
+        tokens = self._sdk._client_wrapper._tokens_client
+        if tokens._use_legacy_token:
+            return False
+        tokens._access_token = None
+        return True
+
+
+def _is_passing(status: int) -> bool:
+    return status >= 500 or status in (408, 429)
 
 
 def _connection_words(cause: httpx.HTTPError) -> str:

@@ -48,7 +48,7 @@ class RealPeople:
         self, task_id: int, result: list[dict[str, Any]], *, reviewer: int = 1, skip: bool = False
     ) -> int:
         """Submit, or skip."""
-        made = self._hands(reviewer).post(
+        made = self.hands(reviewer).post(
             f"/api/tasks/{task_id}/annotations/",
             json={"result": result, "was_cancelled": skip, "lead_time": 2.5},
         )
@@ -70,7 +70,7 @@ class RealPeople:
 
     def next_task(self, project_id: int, *, reviewer: int) -> int | None:
         """The task that Label Studio serves this person now."""
-        served = self._hands(reviewer).get(f"/api/projects/{project_id}/next")
+        served = self.hands(reviewer).get(f"/api/projects/{project_id}/next")
         return int(served.json()["id"]) if served.status_code == 200 else None
 
     def cookies(self, reviewer: int) -> list[dict[str, Any]]:
@@ -87,5 +87,6 @@ class RealPeople:
         found: dict[str, Any] = self._admin.get(f"/api/projects/{project_id}/").json()
         return found
 
-    def _hands(self, reviewer: int) -> httpx.Client:
+    def hands(self, reviewer: int) -> httpx.Client:
+        """The session of this person; the administrator's for anybody else."""
         return self._sessions.get(reviewer, self._admin)
