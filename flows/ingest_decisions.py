@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
 
-from hitl import datasets, decisions, logs
+from hitl import datasets, decisions, logs, queue
 from hitl.db import begin
 from hitl.decisions import (
     Chunk,
@@ -184,6 +184,8 @@ def take_in(tx: Connection, mapped: Mapped, *, source: str, kind: Kind) -> tuple
     contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
     decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
     decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
+    if decided.new:
+        queue.rescore(tx, [one.item_id for one in mapped.decisions])
     return (
         contents.with_rejected(mapped.rejected_items),
         decided.with_rejected(mapped.rejected_decisions),

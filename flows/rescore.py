@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from flows.bundles import load_registered
-from hitl import decisions, logs, registry
+from hitl import decisions, logs, queue, registry
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet
 from hitl.policy import Policy
@@ -89,6 +89,8 @@ def rescore(
                     ],
                     source=f"rescore {champion.model_version}",
                 )
+                if merged.new:
+                    queue.rescore(tx, [one.item_id for one in chunk])
             done += len(chunk)
             new += merged.new
             after = chunk[-1].item_id

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from flows.candidate_pools import (
     Embedder,
@@ -24,7 +23,6 @@ from hitl.errors import NotYet, Refused
 from hitl.policy import Policy
 from hitl.recipe import AUDIT, Recipe, ShareOfPlan
 from hitl.records import BatchId, EntryState, ItemId, ModelVersion, Pick, Split
-from hitl.selection import Candidates
 from sampling import Plan, Pool, SamplingError, Selection, Share, choose
 
 log = logs.get(__name__)
@@ -66,7 +64,8 @@ class BatchReport:
     """What a selection left behind. `is_new` is False when the batch existed already.
 
     `picks` may be fewer than `size_wanted` where the pools, whose sizes stand beside, held no
-    more. `withdrawn` entries waited under an earlier version of the policy.
+    more. `withdrawn` entries waited under an earlier version of the policy; `kept_out` were chosen
+    and found their lane's quota full.
     """
 
     batch_id: BatchId
@@ -76,6 +75,7 @@ class BatchReport:
     measuring_pool: int
     withdrawn: int
     is_new: bool
+    kept_out: int = 0
 
     @property
     def picks(self) -> int:
@@ -119,7 +119,8 @@ def select_batch(
                 tx, batch_id, policy=policy, recipe=recipe, seed=seed, size_wanted=size
             )
             if known is not None:
-                return _report(known, withdrawn=0, is_new=False)
+                out = queue.count_overflow(tx, batch_id)
+                return _report(known, withdrawn=0, kept_out=out, is_new=False)
             withdrawn = queue.withdraw_older(tx, policy)
             waiting = queue.count_by_state(tx, policy.policy_id)[EntryState.WAITING]
             if waiting >= rule.waiting_limit:
@@ -142,29 +143,29 @@ def select_batch(
         asked = None
         if model:
             asked = asked_so_far(engine, model[1], policy=policy, recipe=recipe, seed=seed)
-        chosen = _together(
-            audits=_choose(
-                _AUDIT_SHARES,
-                lambda: pool_of(measuring, policy),
-                columns={},
-                limit=audits,
-                seed=seed,
-            ),
-            measuring=measuring,
-            others=_choose(
-                rule.shares,
-                lambda: pool_of(shortlist, policy, embeddings, asked),
-                columns=columns_of(shortlist, policy),
-                limit=size - audits,
-                seed=seed + 1,
-                threads=recipe.training.threads,
-            ),
-            training=shortlist,
-            policy=policy,
+        audits_drawn = _choose(
+            _AUDIT_SHARES,
+            lambda: pool_of(measuring, policy),
+            columns={},
+            limit=audits,
+            seed=seed,
+        )
+        others = _choose(
+            rule.shares,
+            lambda: pool_of(shortlist, policy, embeddings, asked),
+            columns=columns_of(shortlist, policy),
+            limit=size - audits,
+            seed=seed + 1,
+            threads=recipe.training.threads,
+        )
+        # No worth for audits: whatever the model thinks of them, their turn owes it nothing.
+        chosen = _picks(audits_drawn, [None] * len(audits_drawn)) + _picks(
+            others, selection.worth_by_rank(others.rank.tolist(), others.share)
         )
         if not chosen:
             raise NothingToAsk(policy.name)
         with begin(engine) as tx:
+            kept, kept_out = _let_in(tx, chosen, policy=policy, recipe=recipe)
             selection.record_batch(
                 tx,
                 batch_id=batch_id,
@@ -175,19 +176,35 @@ def select_batch(
                 plan=rule.model_dump(mode="json"),
                 size_wanted=size,
                 read_at=candidates.read_at,
-                chosen=chosen,
+                chosen=kept,
                 training_pool_size=len(training),
                 measuring_pool_size=len(measuring),
             )
+            queue.record_overflow(tx, batch_id, kept_out)
+            queue.place(tx, batch_id)
             made = selection.find_batch(
                 tx, batch_id, policy=policy, recipe=recipe, seed=seed, size_wanted=size
             )
         assert made is not None  # noqa: S101 - written in this transaction
-    log.info("batch_selected", batch_id=batch_id, picks=len(chosen), seed=seed)
-    return _report(made, withdrawn=withdrawn, is_new=True)
+    log.info(
+        "batch_selected", batch_id=batch_id, picks=len(kept), kept_out=len(kept_out), seed=seed
+    )
+    return _report(made, withdrawn=withdrawn, kept_out=len(kept_out), is_new=True)
 
 
-def _report(batch: selection.Batch, *, withdrawn: int, is_new: bool) -> BatchReport:
+def _let_in(
+    tx: Connection, chosen: Sequence[Pick], *, policy: Policy, recipe: Recipe
+) -> tuple[list[Pick], list[queue.Overflow]]:
+    """The picks in their lanes, and those that a lane's quota keeps out."""
+    lanes = recipe.queue.lanes
+    if not lanes:
+        return list(chosen), []
+    facts = queue.facts_of(tx, [pick.item_id for pick in chosen])
+    in_lanes = queue.routed(chosen, facts, lanes, policy_name=policy.name)
+    return queue.within_quotas(in_lanes, lanes, queue.opened_lately(tx))
+
+
+def _report(batch: selection.Batch, *, withdrawn: int, kept_out: int, is_new: bool) -> BatchReport:
     return BatchReport(
         batch_id=batch.batch_id,
         picks_by_share=batch.picks_by_share,
@@ -196,6 +213,7 @@ def _report(batch: selection.Batch, *, withdrawn: int, is_new: bool) -> BatchRep
         measuring_pool=batch.measuring_pool,
         withdrawn=withdrawn,
         is_new=is_new,
+        kept_out=kept_out,
     )
 
 
@@ -230,27 +248,7 @@ def _check_categories(shares: Sequence[ShareOfPlan], policy: Policy) -> None:
             )
 
 
-def _together(
-    *,
-    audits: Selection,
-    measuring: Candidates,
-    others: Selection,
-    training: Candidates,
-    policy: Policy,
-) -> list[Pick]:
-    """Both draws as picks, in the order in which reviewers should see them.
-
-    Urgent ones first, but the audit's place among them owes nothing to what the model thinks of
-    its items: they stand evenly between the others, in the order drawn. Were they ordered by
-    score too, the ones that get answered would be those of high score, and every figure wrong.
-    """
-    severities = np.array([one.severity for one in policy.category])
-    urgencies = selection.urgency(training.probabilities[others.rows], severities)
-    places = selection.evenly_between(urgencies, count=len(audits))
-    return [*_picks(audits, places), *_picks(others, urgencies)]
-
-
-def _picks(made: Selection, priorities: NDArray[np.float64]) -> list[Pick]:
+def _picks(made: Selection, worth: Sequence[float | None]) -> list[Pick]:
     return [
         Pick(
             item_id=ItemId(made.item_ids[k]),
@@ -262,7 +260,7 @@ def _picks(made: Selection, priorities: NDArray[np.float64]) -> list[Pick]:
                 if np.isnan(made.inclusion_probability[k])
                 else float(made.inclusion_probability[k])
             ),
-            priority=float(priorities[k]),
+            worth=worth[k],
         )
         for k in range(len(made))
     ]

@@ -118,6 +118,62 @@ class SelectionRecipe(_Strict):
         return self
 
 
+class LaneMatch(_Strict):
+    """What an item must be to belong to a lane: one of each list that is not empty.
+
+    Only what is known of an item without a model: were lanes chosen by score, an audit's wait
+    would depend on it.
+    """
+
+    policy: tuple[str, ...] = ()
+    language: tuple[str, ...] = ()
+    modality: tuple[str, ...] = ()
+    market: tuple[str, ...] = ()
+    surface: tuple[str, ...] = ()
+
+
+class Lane(_Strict):
+    """A lane of the queue. The first one that matches an item takes it.
+
+    `tier` 2 or more: only who may take that tier is given its entries, and Label Studio never
+    is. What a quota does not let in is recorded and stays a candidate; audits always come in.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")
+    match: LaneMatch = LaneMatch()
+    sla_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] = 1440.0
+    tier: Annotated[int, Field(ge=1, le=9)] = 1
+    per_minute: Annotated[int, Field(ge=0)] | None = None
+    per_hour: Annotated[int, Field(ge=0)] | None = None
+    per_day: Annotated[int, Field(ge=0)] | None = None
+
+
+class QueueRecipe(_Strict):
+    """In which order, by when and by whom entries are answered (docs/queue.md).
+
+    `ageing_minutes`: twice the priority is worth so many minutes of waiting. `sla_minutes` is the
+    deadline of what no lane matches, `escalation_minutes` that of what was escalated, from then.
+    """
+
+    ageing_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] = 60.0
+    sla_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] = 1440.0
+    escalation_minutes: Annotated[float, Field(gt=0, le=525_600, allow_inf_nan=False)] = 240.0
+    skips_per_day: Annotated[int, Field(ge=0)] = 50
+    skips_before_escalation: Annotated[int, Field(ge=1, le=99)] = 3
+    failures_before_dead: Annotated[int, Field(ge=1, le=99)] = 5
+    lanes: tuple[Lane, ...] = ()
+
+    @model_validator(mode="after")
+    def _each_lane_has_a_name_of_its_own(self) -> Self:
+        names = [lane.name for lane in self.lanes]
+        if "unrouted" in names:
+            raise ValueError("'unrouted' is the lane of what no lane matches; rename yours")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two lanes are named {name!r}; rename one")
+        return self
+
+
 class DispatchRecipe(_Strict):
     """How many open tasks Label Studio holds, and how many go there in one call.
 
@@ -184,6 +240,7 @@ class Recipe(_Strict):
     name: str = Field(default="default", min_length=1, max_length=40)
     intake: Intake = Intake()
     selection: SelectionRecipe = SelectionRecipe()
+    queue: QueueRecipe = QueueRecipe()
     dispatch: DispatchRecipe = DispatchRecipe()
     collect: CollectRecipe = CollectRecipe()
     training: TrainingRecipe = TrainingRecipe()

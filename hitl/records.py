@@ -15,6 +15,9 @@ PolicyId = NewType("PolicyId", str)
 ModelVersion = NewType("ModelVersion", str)
 SnapshotId = NewType("SnapshotId", str)
 
+UNROUTED = "unrouted"
+"""The lane of what no lane of the recipe matches."""
+
 
 class Action(StrEnum):
     """What was done, or is to be done, with an item."""
@@ -102,7 +105,8 @@ class Pick:
     """One chosen item of a batch, with the probability it had of being chosen.
 
     `inclusion_probability` is None where the strategy has none: such a label trains, and never
-    measures.
+    measures. `worth` in (0, 1] is what asking teaches beside the other picks of its share; None for
+    an audit, whose place in the queue owes nothing to any score.
     """
 
     item_id: ItemId
@@ -110,7 +114,9 @@ class Pick:
     strategy: str
     rank: int
     inclusion_probability: float | None
-    priority: float = 0.0
+    worth: float | None = None
+    lane: str = UNROUTED
+    tier: int = 1
 
 
 @dataclass(frozen=True, slots=True)

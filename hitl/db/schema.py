@@ -27,9 +27,9 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, JSONB, UUID
 
-from hitl.records import Action, AnnotationKind, EntryState, ModelState, Stage
+from hitl.records import UNROUTED, Action, AnnotationKind, EntryState, ModelState, Stage
 
 metadata = MetaData(
     naming_convention={
@@ -42,6 +42,7 @@ metadata = MetaData(
 )
 
 _WHEN = DateTime(timezone=True)
+_A_DAY_ON = text("now() + interval '1 day'")
 
 
 def _now(name: str) -> Column[datetime]:
@@ -68,6 +69,8 @@ items = Table(
     Column("content_hash", Text),
     Column("language", Text),
     Column("surface", Text),
+    Column("market", Text),
+    Column("modality", Text),  # NULL: text
     Column("group_id", Text),
     Column("created_at", _WHEN),
     _now("ingested_at"),
@@ -91,6 +94,16 @@ decisions = Table(
     _now("ingested_at"),
     UniqueConstraint("item_id", "model_version", "decided_at"),
     CheckConstraint("action IS NULL OR " + _one_of("action", Action), name="action"),
+)
+
+# How many people see an item an hour. Mutable: what was measured last stands, whenever it came in.
+reaches = Table(
+    "reaches",
+    metadata,
+    Column("item_id", Text, ForeignKey("items.item_id"), primary_key=True),
+    Column("views_per_hour", Double, nullable=False),
+    Column("measured_at", _WHEN, nullable=False),
+    CheckConstraint("views_per_hour >= 0 AND views_per_hour < 'infinity'", name="views_per_hour"),
 )
 
 # The same key with another payload: the first one stands, the other is kept for a person to see.
@@ -189,7 +202,23 @@ picks = Table(
     ),
 )
 
-# Mutable: `state`, `priority`, `reason`, `closed_at`; a trigger checks moves (hitl/db/moves.py).
+# What a lane's quota did not let in: not asked, recorded, a candidate again.
+overflows = Table(
+    "overflows",
+    metadata,
+    Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("share", Text, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("rank", Integer, nullable=False),
+    Column("inclusion_probability", Double),
+    Column("lane", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("recorded_at"),
+    PrimaryKeyConstraint("batch_id", "item_id"),
+)
+
+# A trigger checks moves, and which columns may change (hitl/db/moves.py).
 entries = Table(
     "entries",
     metadata,
@@ -198,15 +227,29 @@ entries = Table(
     Column("batch_id", Text, nullable=False),
     Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
     Column("state", Text, nullable=False, server_default=EntryState.WAITING.value),
+    Column("lane", Text, nullable=False, server_default=UNROUTED),
+    Column("tier", SmallInteger, nullable=False, server_default=text("1")),  # 2 up: escalated
+    # What asking teaches, (0, 1]. NULL: an audit, whose place owes nothing to any score.
+    Column("worth", Double),
+    # severity x reach x P(violation) x worth, by the newest decision
     Column("priority", Double, nullable=False, server_default=text("0")),
+    # Served in the order of `turn_at`, then `due_at`: the deadline, brought forward by priority
+    # (docs/adr). Neither moves while time passes.
+    Column("due_at", _WHEN, nullable=False, server_default=_A_DAY_ON),
+    Column("turn_at", _WHEN, nullable=False, server_default=_A_DAY_ON),
     Column("votes_wanted", SmallInteger, nullable=False),
-    Column("reason", Text),  # why dead or withdrawn
+    # Who has it, if a tool claimed it. No foreign key: it would look up the lease of every row.
+    Column("lease_id", BigInteger),
+    Column("failures", SmallInteger, nullable=False, server_default=text("0")),  # leases run out
+    Column("reason", Text),  # why dead, withdrawn or escalated
     _now("opened_at"),
     Column("closed_at", _WHEN),
     ForeignKeyConstraint(["batch_id", "item_id"], ["picks.batch_id", "picks.item_id"]),
     UniqueConstraint("batch_id", "item_id"),
     CheckConstraint(_one_of("state", EntryState), name="state"),
     CheckConstraint("votes_wanted BETWEEN 1 AND 9", name="votes_wanted"),
+    CheckConstraint("tier BETWEEN 1 AND 9", name="tier"),
+    CheckConstraint("lease_id IS NULL OR state = 'dispatched'", name="leased"),
 )
 Index(
     "uq_entries_one_open_an_item",
@@ -216,9 +259,26 @@ Index(
 )
 Index(
     "ix_entries_waiting",
-    entries.c.priority.desc(),
+    entries.c.turn_at,
+    entries.c.due_at,
     entries.c.entry_id,
-    postgresql_where=text("state = 'waiting'"),
+    postgresql_where=text("state = 'waiting' AND tier = 1"),
+)
+Index(
+    "ix_entries_waiting_lane",
+    entries.c.lane,
+    entries.c.turn_at,
+    entries.c.due_at,
+    entries.c.entry_id,
+    postgresql_where=text("state = 'waiting' AND tier = 1"),
+)
+Index(
+    "ix_entries_escalated",
+    entries.c.tier,
+    entries.c.turn_at,
+    entries.c.due_at,
+    entries.c.entry_id,
+    postgresql_where=text("state = 'waiting' AND tier > 1"),
 )
 
 entry_moves = Table(
@@ -229,15 +289,75 @@ entry_moves = Table(
     PrimaryKeyConstraint("from_state", "to_state"),
 )
 
-# Written by the trigger alone: the log that every queue figure can be counted again from.
+# Written by the trigger alone: the log that every queue figure can be counted again from. A row
+# where the state, the lane or the tier changed. No foreign key: no entry is ever deleted.
 entry_events = Table(
     "entry_events",
     metadata,
     Column("event_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False, index=True),
+    Column("entry_id", BigInteger, nullable=False, index=True),
     Column("from_state", Text),
     Column("to_state", Text, nullable=False),
+    Column("lane", Text, nullable=False, server_default=UNROUTED),
+    Column("tier", SmallInteger, nullable=False, server_default=text("1")),
+    Column("lease_id", BigInteger),
+    Column("reason", Text),
     _now("happened_at"),
+)
+
+# What a tool that pulls work holds: up to so many entries at once, until a moment. One row a
+# claim, so that a heartbeat touches one. Mutable: `expires_at`, `held`, `ended_at`.
+leases = Table(
+    "leases",
+    metadata,
+    Column("lease_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("token", UUID(as_uuid=True), nullable=False, server_default=func.gen_random_uuid()),
+    Column("holder", Text, nullable=False),
+    Column("entry_ids", ARRAY(BigInteger), nullable=False),
+    Column("held", Integer, nullable=False),  # of these, how many were not given back yet
+    _now("claimed_at"),
+    Column("expires_at", _WHEN, nullable=False),
+    Column("ended_at", _WHEN),
+    CheckConstraint("length(holder) BETWEEN 1 AND 200", name="holder"),
+)
+Index("ix_leases_running", leases.c.expires_at, postgresql_where=text("ended_at IS NULL"))
+Index("ix_leases_holder_claimed_at", leases.c.holder, leases.c.claimed_at)
+
+# Who has had an entry and is not given it again: skipped it, or gave one of several answers.
+handled = Table(
+    "handled",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False),
+    Column("holder", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text),
+    _now("happened_at"),
+    PrimaryKeyConstraint("entry_id", "holder"),
+    CheckConstraint("outcome IN ('skipped', 'answered')", name="outcome"),
+)
+Index("ix_handled_holder_happened_at", handled.c.holder, handled.c.happened_at)
+
+# Which lanes a person may take, and up to which tier. '*' is every lane. Mutable.
+skills = Table(
+    "skills",
+    metadata,
+    Column("holder", Text, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("tier", SmallInteger, nullable=False, server_default=text("1")),
+    PrimaryKeyConstraint("holder", "lane"),
+    CheckConstraint("tier BETWEEN 1 AND 9", name="tier"),
+)
+
+# Deadlines that passed while their entry was open, each told once.
+breaches = Table(
+    "breaches",
+    metadata,
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False),
+    Column("due_at", _WHEN, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("tier", SmallInteger, nullable=False),
+    _now("seen_at"),
+    PrimaryKeyConstraint("entry_id", "due_at"),
 )
 
 # 4 · Label Studio ---------------------------------------------------------------------------

@@ -81,7 +81,66 @@ DASHBOARD_VIEWS: dict[str, str] = {
                count(*) FILTER (WHERE v.to_state = 'done') AS done,
                count(*) FILTER (WHERE v.to_state = 'dead') AS dead
         FROM entry_events v JOIN entries e USING (entry_id)
+        WHERE v.from_state IS DISTINCT FROM v.to_state
         GROUP BY e.policy_id, date_trunc('hour', v.happened_at, 'UTC')
+    """,
+    "lane_depth": """
+        SELECT policy_id, lane, tier, state, count(*) AS entries, min(due_at) AS next_due_at,
+               count(*) FILTER (WHERE due_at <= now()
+                                  AND state IN ('waiting', 'dispatched', 'adjudicating'))
+                   AS overdue
+        FROM entries GROUP BY policy_id, lane, tier, state
+    """,
+    "lane_age": """
+        SELECT policy_id, lane, tier, state,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY age) AS median_seconds,
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY age) AS p90_seconds,
+               percentile_cont(0.99) WITHIN GROUP (ORDER BY age) AS p99_seconds,
+               max(age) AS oldest_seconds, count(*) AS entries
+        FROM (
+            SELECT policy_id, lane, tier, state,
+                   extract(epoch FROM now() - opened_at)::float8 AS age
+            FROM entries WHERE state IN ('waiting', 'dispatched', 'adjudicating')
+        ) open_entries GROUP BY policy_id, lane, tier, state
+    """,
+    "lane_throughput_hourly": """
+        SELECT e.policy_id, v.lane, date_trunc('hour', v.happened_at, 'UTC') AS hour,
+               count(*) FILTER (WHERE v.from_state IS NULL) AS opened,
+               count(*) FILTER (WHERE v.to_state = 'dispatched') AS dispatched,
+               count(*) FILTER (WHERE v.to_state = 'done') AS done,
+               count(*) FILTER (WHERE v.to_state = 'dead') AS dead
+        FROM entry_events v JOIN entries e USING (entry_id)
+        WHERE v.from_state IS DISTINCT FROM v.to_state
+        GROUP BY e.policy_id, v.lane, date_trunc('hour', v.happened_at, 'UTC')
+    """,
+    # Closed by an answer, or still open; what was withdrawn or parked keeps no promise.
+    "lane_sla": """
+        SELECT policy_id, lane, tier,
+               count(*) FILTER (WHERE state = 'done' AND closed_at <= due_at) AS in_time,
+               count(*) FILTER (WHERE state = 'done' AND closed_at > due_at) AS late,
+               count(*) FILTER (WHERE state <> 'done' AND due_at <= now()) AS overdue,
+               max(extract(epoch FROM coalesce(closed_at, now()) - due_at))
+                   FILTER (WHERE coalesce(closed_at, now()) > due_at)::float8 AS worst_late_seconds
+        FROM entries WHERE state IN ('waiting', 'dispatched', 'adjudicating', 'done')
+        GROUP BY policy_id, lane, tier
+    """,
+    "lane_overflow_daily": """
+        SELECT b.policy_id, o.lane, date_trunc('day', o.recorded_at, 'UTC') AS day, o.reason,
+               count(*) AS picks
+        FROM overflows o JOIN batches b USING (batch_id)
+        GROUP BY b.policy_id, o.lane, date_trunc('day', o.recorded_at, 'UTC'), o.reason
+    """,
+    # Tools that pull work; Label Studio's own skips are in reviewer_daily.
+    "holder_daily": """
+        SELECT holder, day, sum(claimed)::bigint AS claimed, sum(skipped)::bigint AS skipped
+        FROM (
+            SELECT holder, date_trunc('day', claimed_at, 'UTC') AS day,
+                   cardinality(entry_ids) AS claimed, 0 AS skipped
+            FROM leases
+            UNION ALL
+            SELECT holder, date_trunc('day', happened_at, 'UTC'), 0, 1
+            FROM handled WHERE outcome = 'skipped'
+        ) told GROUP BY holder, day
     """,
     "loop_lag": """
         SELECT p.policy_id,

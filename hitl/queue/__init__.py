@@ -1,5 +1,20 @@
-"""The queue as people see it: how much waits, since when, and how to free what is stuck."""
+"""The queue: lanes, turns, leases, and how much waits since when.
 
+`claim` and what follows it are for tools that pull work. Label Studio is filled by a dispatch, in
+the same order; neither takes what the other has.
+"""
+
+from hitl.queue.lanes import Facts, Opened, Overflow, lane_of, routed, within_quotas
+from hitl.queue.routing.store import (
+    Skill,
+    allow,
+    count_overflow,
+    disallow,
+    facts_of,
+    opened_lately,
+    record_overflow,
+    skills_of,
+)
 from hitl.queue.store import (
     NothingOpen,
     NotInQueue,
@@ -15,19 +30,37 @@ from hitl.queue.store import (
     withdraw_older,
     withdraw_policy,
 )
+from hitl.queue.turns.store import keep_reach, place, rescore
 
 __all__ = [
+    "Facts",
     "NotInQueue",
     "NothingOpen",
+    "Opened",
+    "Overflow",
     "QueueLine",
     "QueueRow",
+    "Skill",
+    "allow",
     "count_batches",
     "count_by_state",
+    "count_overflow",
     "count_under_other_versions",
+    "disallow",
+    "facts_of",
+    "keep_reach",
+    "lane_of",
     "list_entries",
+    "opened_lately",
+    "place",
     "queue_lines",
+    "record_overflow",
     "requeue",
+    "rescore",
+    "routed",
+    "skills_of",
     "withdraw",
     "withdraw_older",
     "withdraw_policy",
+    "within_quotas",
 ]

@@ -108,7 +108,7 @@ def list_entries(tx: Connection, *, states: Sequence[EntryState], limit: int) ->
     rows = tx.execute(
         select(entries)
         .where(entries.c.state.in_([state.value for state in states]))
-        .order_by(entries.c.priority.desc(), entries.c.entry_id)
+        .order_by(entries.c.turn_at, entries.c.due_at, entries.c.entry_id)
         .limit(limit)
     )
     return [

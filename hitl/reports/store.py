@@ -20,7 +20,7 @@ newest AS (
 labelled AS (SELECT DISTINCT entry_id FROM current_labels JOIN versions USING (policy_id)),
 -- Withdrawn or dead ones may have a task that landed later, or none.
 reviewed AS (
-    SELECT mine.entry_id, mine.state, t.task_id IS NOT NULL AS has_task,
+    SELECT mine.entry_id, mine.state, mine.lease_id, t.task_id IS NOT NULL AS has_task,
            EXISTS (SELECT 1 FROM entry_events v
                    WHERE v.entry_id = mine.entry_id AND v.to_state = 'dispatched') AS was_dispatched
     FROM mine LEFT JOIN tasks t ON t.entry_id = mine.entry_id AND t.stage = 'review'
@@ -43,7 +43,9 @@ SELECT
     (SELECT count(*) FROM mine WHERE state = 'done') AS entries_done,
     (SELECT count(*) FROM mine WHERE state = 'withdrawn') AS entries_withdrawn,
     (SELECT count(*) FROM mine WHERE state = 'dead') AS entries_dead,
-    (SELECT count(*) FROM reviewed WHERE state = 'dispatched' OR has_task) AS entries_to_review,
+    -- What a tool has claimed is with a reviewer without a task.
+    (SELECT count(*) FROM reviewed
+     WHERE has_task OR (state = 'dispatched' AND lease_id IS NULL)) AS entries_to_review,
     (SELECT count(*) FROM reviewed WHERE has_task AND was_dispatched) AS entries_with_review_task,
     (SELECT count(*) FROM newest WHERE kind = 'submitted') AS annotations_submitted,
     (SELECT count(*) FROM newest JOIN votes USING (unique_id, updated_at)

@@ -2,11 +2,10 @@
 
 from hitl.selection.candidates import (
     Candidates,
-    evenly_between,
     fill_unknown,
     known_columns,
     reading_seconds,
-    urgency,
+    worth_by_rank,
 )
 from hitl.selection.store import (
     Batch,
@@ -21,7 +20,6 @@ __all__ = [
     "Batch",
     "BatchExists",
     "Candidates",
-    "evenly_between",
     "fill_unknown",
     "find_batch",
     "known_columns",
@@ -29,5 +27,5 @@ __all__ = [
     "reading_seconds",
     "record_batch",
     "texts_of",
-    "urgency",
+    "worth_by_rank",
 ]

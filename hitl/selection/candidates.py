@@ -1,7 +1,9 @@
-"""What may be chosen, as arrays; and the order in which reviewers should see what was chosen."""
+"""What may be chosen, as arrays; and what asking each of those that were chosen is worth."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -76,26 +78,11 @@ def reading_seconds(characters: NDArray[np.int64]) -> FloatArray:
     return seconds
 
 
-def evenly_between(priorities: FloatArray, *, count: int) -> FloatArray:
-    """Shape (count,), highest first: priorities that spread `count` entries evenly among these.
+def worth_by_rank(ranks: Sequence[int], shares: Sequence[str]) -> list[float]:
+    """What asking each pick teaches beside the others of its share, in (0.5, 1], best first.
 
-    Whoever works down from the top has then seen about the same part of both. With nothing to
-    stand between, all are 0.
+    Strategies say which row is better, not by how much. So the first of a share is worth twice
+    what its last is: enough to matter, not enough to hide what is severe.
     """
-    if not len(priorities):
-        return np.zeros(count)
-    highest_first = np.sort(priorities)[::-1]
-    places = ((np.arange(count) + 0.5) / max(count, 1) * len(highest_first)).astype(np.intp)
-    between: FloatArray = highest_first[places]
-    return between
-
-
-def urgency(probabilities: FloatArray, severities: NDArray[np.int64]) -> FloatArray:
-    """How early a reviewer should see each row: the worst expected severity, shape (N,), in [0, 4].
-
-    A row without any probability counts as one half: unknown is not harmless.
-    """
-    known = np.where(np.isnan(probabilities), -np.inf, probabilities)
-    best = (known * severities).max(axis=1)
-    unknown = ~np.isfinite(best)
-    return np.where(unknown, 0.5 * severities.max(), best)
+    sizes = Counter(shares)
+    return [1.0 - rank / (2.0 * sizes[share]) for rank, share in zip(ranks, shares, strict=True)]

@@ -120,7 +120,10 @@ def record_batch(
     training_pool_size: int,
     measuring_pool_size: int,
 ) -> None:
-    """Write the batch, its picks and one waiting entry a pick, all or nothing."""
+    """Write the batch, its picks and one waiting entry a pick, all or nothing.
+
+    Their turns are the queue's to give (`queue.place`).
+    """
     keep_policy(tx, policy)
     keep_recipe(tx, recipe)
     tx.execute(
@@ -160,7 +163,9 @@ def record_batch(
                 "batch_id": batch_id,
                 "item_id": pick.item_id,
                 "policy_id": policy.policy_id,
-                "priority": pick.priority,
+                "lane": pick.lane,
+                "tier": pick.tier,
+                "worth": pick.worth,
                 "votes_wanted": policy.votes_wanted,
             }
             for pick in chosen

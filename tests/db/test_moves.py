@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Connection, Table, insert, select, text, update
@@ -86,6 +87,7 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
 # What a check constraint asks for, where any value of the type would not do.
 _SAID = {
     "conflicts.kind": "content",
+    "handled.outcome": "skipped",
     "promotions.kind": "promotion",
     "model_versions.state": "challenger",
     "evaluations.code": "too_few_events",
@@ -113,7 +115,7 @@ def _dull_row(tx: Connection, table: Table) -> dict[str, Any]:
         elif column.foreign_keys:
             row[column.name] = tx.execute(select(next(iter(column.foreign_keys)).column)).scalar()
         else:
-            dull = {str: "x", int: 1, float: 1.0, bool: True, datetime: NOON, dict: {}}
+            dull = {str: "x", int: 1, float: 1.0, bool: True, datetime: NOON, dict: {}, list: [1]}
             row[column.name] = dull[column.type.python_type]
     return row
 
@@ -137,13 +139,25 @@ def _another(table: str, name: str) -> str:
     if column.identity is not None:
         return "DEFAULT"
     others = {str: "'y'", bool: "false", datetime: "'1999-01-01Z'", dict: "'[7]'"}
+    others |= {list: "'{7}'", UUID: "gen_random_uuid()"}
     return others.get(column.type.python_type, "7")
 
 
 @pytest.mark.parametrize("table", [table for table, mutable in APPEND_ONLY.items() if mutable])
 def test_columns_that_may_change_do(filled: Connection, table: str) -> None:
     values = {
-        "entries": {"state": "dispatched", "priority": 3.0, "reason": "why"},
+        "entries": {
+            "state": "dispatched",
+            "lane": "german",
+            "tier": 2,
+            "priority": 3.0,
+            "due_at": NOON,
+            "turn_at": NOON,
+            "lease_id": 1,
+            "failures": 1,
+            "reason": "why",
+        },
+        "leases": {"expires_at": NOON, "held": 0, "ended_at": NOON},
         "snapshots": {"path": "there", "last_label_id": 2},
         "model_versions": {"state": "champion", "path": "there"},
     }[table]

@@ -156,7 +156,7 @@ def answer(engine: Engine, policy: Policy, *, limit: int = 10_000) -> None:
         rows = tx.execute(
             text(
                 "SELECT entry_id, item_id FROM entries WHERE state = 'waiting' "
-                "ORDER BY priority DESC, entry_id LIMIT :limit"
+                "ORDER BY turn_at, due_at, entry_id LIMIT :limit"
             ),
             {"limit": limit},
         ).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from sqlalchemy import Engine, text
 from flows.select_batch import CannotSelect, NothingToAsk, QueueFull, seed_of, select_batch
 from hitl.db import begin
 from hitl.policy import policy_from
-from hitl.recipe import Recipe, SelectionRecipe, ShareOfPlan
+from hitl.recipe import Lane, LaneMatch, QueueRecipe, Recipe, SelectionRecipe, ShareOfPlan
 from hitl.records import BatchId, ModelVersion
 from hitl.selection import BatchExists
 from tests.builders import make_policy
@@ -251,7 +252,7 @@ def test_the_place_of_an_audit_in_the_queue_owes_nothing_to_its_score(engine: En
         rows = tx.execute(
             text(
                 "SELECT p.share, p.rank FROM entries e JOIN picks p USING (batch_id, item_id) "
-                "ORDER BY e.priority DESC, e.entry_id"
+                "ORDER BY e.turn_at, e.due_at, e.entry_id"
             )
         ).all()
     audits = [row.rank for row in rows if row.share == "audit"]
@@ -259,6 +260,31 @@ def test_the_place_of_an_audit_in_the_queue_owes_nothing_to_its_score(engine: En
     pace = np.arange(1, len(rows) + 1) * len(audits) / len(rows)
     assert sorted(audits) == audits  # in the order drawn
     assert np.abs(seen - pace).max() < 3
+
+
+def test_what_a_lane_has_no_room_for_is_recorded_and_is_a_candidate_again(engine: Engine) -> None:
+    policy = fill(engine)
+    lane = Lane(name="english", match=LaneMatch(language=("en",)), sla_minutes=5, per_hour=60)
+    recipe = RECIPE.model_copy(update={"queue": QueueRecipe(lanes=(lane,))})
+
+    first = select_batch(engine, batch_id=B1, policy=policy, recipe=recipe, seed=1)
+    second = select_batch(engine, batch_id=BatchId("b2"), policy=policy, recipe=recipe, seed=2)
+
+    audits = [report.picks_by_share["audit"] for report in (first, second)]
+    assert {"english"} == {one["lane"] for one in rows_of(engine, "entries")}
+    assert 60 == first.picks
+    assert {"audit": audits[1]} == second.picks_by_share  # always on, whatever the quota
+    out = rows_of(engine, "overflows")
+    assert (60, 72) == (first.kept_out, second.kept_out)
+    assert 60 == sum(one["batch_id"] == B1 for one in out)
+    assert {"per_hour of 60 is full"} == {one["reason"] for one in out}
+    twice = Counter(one["item_id"] for one in out)
+    assert 2 == max(twice.values())  # it was a candidate again
+
+
+def rows_of(engine: Engine, table: str) -> list[dict[str, Any]]:
+    with begin(engine) as tx:
+        return [dict(row._mapping) for row in tx.execute(text(f"SELECT * FROM {table}"))]
 
 
 def test_nothing_is_chosen_while_enough_waits(engine: Engine) -> None:

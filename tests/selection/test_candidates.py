@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from hitl.selection import (
-    evenly_between,
     fill_unknown,
     known_columns,
     reading_seconds,
-    urgency,
+    worth_by_rank,
 )
 
 NAN = float("nan")
@@ -31,26 +30,10 @@ def test_with_nothing_known_everything_is_equally_worth_asking() -> None:
     np.testing.assert_array_equal([[0.5], [0.5]], fill_unknown(np.full((2, 3), NAN)))
 
 
-def test_urgency_is_probability_times_severity_of_the_worst_category() -> None:
-    found = urgency(np.array([[0.5, 0.9], [0.8, 0.1], [NAN, NAN]]), np.array([4, 1]))
+def test_the_first_of_a_share_is_worth_up_to_twice_its_last() -> None:
+    worth = worth_by_rank([0, 1, 0, 1, 2, 3], ["a", "a", "b", "b", "b", "b"])
 
-    np.testing.assert_allclose([2.0, 3.2, 2.0], found)
-
-
-def test_what_stands_evenly_between_is_reached_at_the_same_pace() -> None:
-    others = np.array([0.1, 0.9, 0.5, 0.7, 0.3, 0.2, 0.8, 0.6])
-
-    places = evenly_between(others, count=4)
-
-    assert sorted(places, reverse=True) == places.tolist()
-    for k, place in enumerate(places):
-        above = (others > place).sum()
-        assert abs(above / len(others) - (k + 0.5) / 4) <= 1 / len(others)
-
-
-def test_with_nothing_to_stand_between_all_places_are_equal() -> None:
-    assert [0.0, 0.0] == evenly_between(np.array([]), count=2).tolist()
-    assert [] == evenly_between(np.array([0.5]), count=0).tolist()
+    assert [1.0, 0.75, 1.0, 0.875, 0.75, 0.625] == worth
 
 
 def test_columns_kept_are_those_that_some_row_knows() -> None:

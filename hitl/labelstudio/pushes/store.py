@@ -31,11 +31,13 @@ def _without_task(stage: Stage) -> Any:
 
 
 def _askable(policy: Policy, stage: Stage) -> Any:
-    return and_(
+    wanted = and_(
         entries.c.policy_id == policy.policy_id,
         entries.c.state == ASKABLE[stage],
         _without_task(stage),
     )
+    # A project shows its tasks to everybody in it: what only a higher tier may see is claimed.
+    return and_(wanted, entries.c.tier == 1) if stage is Stage.REVIEW else wanted
 
 
 def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
@@ -122,7 +124,7 @@ def intend_push(
     rows = tx.execute(
         _contents(policy)
         .where(_askable(policy, stage), items.c.text.is_not(None))
-        .order_by(entries.c.priority.desc(), entries.c.entry_id)
+        .order_by(entries.c.turn_at, entries.c.due_at, entries.c.entry_id)
         .limit(limit)
         .with_for_update(of=entries, skip_locked=True)
     ).all()
@@ -179,7 +181,7 @@ def unconfirmed_pushes(tx: Connection, project_id: int, policy: Policy, stage: S
                 entries.c.state == ASKABLE[stage],
                 items.c.text.is_not(None),
             )
-            .order_by(entries.c.priority.desc(), entries.c.entry_id)
+            .order_by(entries.c.turn_at, entries.c.due_at, entries.c.entry_id)
         )
         found.append(Push(push_id, project_id, stage, [_content(row) for row in rows]))
     return found

@@ -1,0 +1,1 @@
+"""What lanes and quotas need to know of items and entries."""

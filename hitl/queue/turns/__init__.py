@@ -1,0 +1,1 @@
+"""Whose turn it is: priorities, deadlines and the order that follows from both."""
