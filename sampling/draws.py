@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from sampling.distinct import closed_circles, walk_distinct
 from sampling.ids import KEY_BYTES
-from sampling.pool import BoolArray, FloatArray, IntArray, Pool, best_first
+from sampling.pool import FloatArray, IntArray, Pool, best_first
 from sampling.probability import neyman_allocation, race, whole_allocation
 from sampling.scores import Strategy, uncertainty
 
@@ -30,7 +30,7 @@ needs some, whatever the model thinks of it."""
 
 MEAN_OF_ALL = 1 << 18
 """Of a larger pool, `weighted_random` takes the mean worth from the items whose digest says so, one
-in 64: the worths of all others need never be known."""
+in 256: the worths of all others need never be known."""
 
 _UNIT = float(1 << 42)
 """A worth is summed in steps of 2**-42, so that sums are the same however a pool is cut."""
@@ -109,16 +109,17 @@ def has_speakers(items: int) -> bool:
     return items > MEAN_OF_ALL
 
 
-def speaks_for_many(digests: NDArray[np.uint64]) -> BoolArray:
-    """Which items the mean of a large pool is taken from."""
-    chosen: BoolArray = digests < np.uint64(1 << 58)
-    return chosen
+def speakers(digests: NDArray[np.uint64]) -> IntArray:
+    """The rows that the mean of a large pool is taken from."""
+    from sampling import kernels
+
+    return kernels.rows_of_leading_zeros(digests, np.uint64(8))
 
 
 def _mean_uncertainty(pool: Pool) -> float:
     rows = None
     if has_speakers(len(pool)):
-        rows = np.flatnonzero(speaks_for_many(pool.ids.digests))
+        rows = speakers(pool.ids.digests)
     worth = uncertainty(pool, rows)
     return mean_of_steps(int(in_steps(worth).sum()), len(worth))
 

@@ -79,8 +79,8 @@ class ItemIds:
         Args:
             key: 16 bytes.
 
-        Source: SipHash-2-4 (Aumasson and Bernstein, 2012) under `key` of the eight bytes, low
-        first, of the id's own SipHash-2-4 under a key of zeros; its upper 52 bits and a half,
+        Source: SipHash-1-3 (Aumasson and Bernstein, 2012) under `key` of the eight bytes, low
+        first, of the id's own SipHash-1-3 under a key of zeros; its upper 52 bits and a half,
         over 2**52: exact in float64, and never 0 or 1.
         """
         from sampling import kernels  # loading numba takes half a second; most commands need none

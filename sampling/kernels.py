@@ -75,7 +75,7 @@ def _rounds(  # type: ignore[no-untyped-def]
 def hash_strings(
     letters: NDArray[np.uint8], ends: NDArray[np.int64], low: np.uint64, high: np.uint64
 ) -> UInt64:
-    """SipHash-2-4 of each string of a column."""
+    """SipHash-1-3 of each string of a column."""
     found = np.empty(len(ends) - 1, dtype=np.uint64)
     for row in range(len(found)):
         start, stop = ends[row], ends[row + 1]
@@ -89,71 +89,74 @@ def hash_strings(
             for byte in range(8):
                 word |= np.uint64(letters[at + byte]) << np.uint64(8 * byte)
             v3 ^= word
-            v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+            v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 1)
             v0 ^= word
             at += 8
         word = np.uint64((stop - start) & 0xFF) << np.uint64(56)
         for byte in range(stop - at):
             word |= np.uint64(letters[at + byte]) << np.uint64(8 * byte)
         v3 ^= word
-        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 1)
         v0 ^= word
         v2 ^= np.uint64(0xFF)
-        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
+        v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 3)
         found[row] = v0 ^ v1 ^ v2 ^ v3
     return found
 
 
 @inlined
-def _uniform(word, low, high):  # type: ignore[no-untyped-def]
+def _drawn(word, low, high):  # type: ignore[no-untyped-def]
+    """The upper 52 bits of SipHash-1-3 of eight bytes."""
     v0 = low ^ np.uint64(0x736F6D6570736575)
     v1 = high ^ np.uint64(0x646F72616E646F6D)
     v2 = low ^ np.uint64(0x6C7967656E657261)
     v3 = high ^ np.uint64(0x7465646279746573) ^ word
-    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 1)
     v0 ^= word
     word = np.uint64(8) << np.uint64(56)
     v3 ^= word
-    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 2)
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 1)
     v0 ^= word
     v2 ^= np.uint64(0xFF)
-    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 4)
-    drawn = v0 ^ v1 ^ v2 ^ v3
-    return (np.float64(drawn >> np.uint64(12)) + 0.5) / 4503599627370496.0
+    v0, v1, v2, v3 = _rounds(v0, v1, v2, v3, 3)
+    return np.int64((v0 ^ v1 ^ v2 ^ v3) >> np.uint64(12))
+
+
+_STEPS = 1 << 52
 
 
 @compiled
 def uniforms(digests: UInt64, low: np.uint64, high: np.uint64) -> NDArray[np.float64]:
-    """SipHash-2-4 of each digest's eight bytes, as a number between 0 and 1."""
+    """SipHash-1-3 of each digest's eight bytes, as a number between 0 and 1."""
     found = np.empty(len(digests))
     for row in range(len(digests)):
-        found[row] = _uniform(digests[row], low, high)
+        found[row] = (np.float64(_drawn(digests[row], low, high)) + 0.5) / _STEPS
     return found
 
 
-@ordered
+@compiled
 def uniforms_below(
     digests: UInt64, low: np.uint64, high: np.uint64, bar: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Of `uniforms` the rows and numbers of those below `bar`, without keeping the others."""
-    bar = min(bar, 1.0)  # what fills up the last tile is 1
+    """Of `uniforms` the rows and numbers of those below `bar`, without making the others."""
+    wanted = np.int64(_STEPS if bar >= 1.0 else np.ceil(bar * _STEPS - 0.5))
     room = 1024
     rows, numbers = np.empty(room, dtype=np.intp), np.empty(room)
-    tile = np.ones(_TILE)
+    tile = np.empty(_TILE, dtype=np.int64)
     count = 0
     for start in range(0, len(digests), _TILE):
         if start + _TILE <= len(digests):
             block = digests[start : start + _TILE]
             for place in range(_TILE):
-                tile[place] = _uniform(block[place], low, high)
+                tile[place] = _drawn(block[place], low, high)
         else:
-            tile[:] = 1.0
+            tile[:] = _STEPS
             for place in range(len(digests) - start):
-                tile[place] = _uniform(digests[start + place], low, high)
-        lowest = 1.0
+                tile[place] = _drawn(digests[start + place], low, high)
+        lowest = _STEPS
         for place in range(_TILE):
             lowest = min(lowest, tile[place])
-        if lowest >= bar:
+        if lowest >= wanted:
             continue
         if count + _TILE > room:
             room *= 2
@@ -161,9 +164,35 @@ def uniforms_below(
             more_rows[:count], more_numbers[:count] = rows[:count], numbers[:count]
             rows, numbers = more_rows, more_numbers
         for place in range(_TILE):
-            rows[count], numbers[count] = start + place, tile[place]
-            count += tile[place] < bar
+            rows[count], numbers[count] = start + place, (tile[place] + 0.5) / _STEPS
+            count += tile[place] < wanted
     return rows[:count].copy(), numbers[:count].copy()
+
+
+@compiled
+def rows_of_leading_zeros(values: UInt64, bits: np.uint64) -> NDArray[np.intp]:
+    """The rows of values whose first `bits` bits are 0, few among many."""
+    shift = np.uint64(64) - bits
+    room = 1024
+    rows = np.empty(room, dtype=np.intp)
+    count = 0
+    for start in range(0, len(values), _TILE):
+        block = values[start : start + _TILE]
+        found = 0
+        if len(block) == _TILE:
+            for place in range(_TILE):
+                found += block[place] >> shift == 0
+            if not found:
+                continue
+        if count + _TILE > room:
+            room *= 2
+            more = np.empty(room, dtype=np.intp)
+            more[:count] = rows[:count]
+            rows = more
+        for place in range(len(block)):
+            rows[count] = start + place
+            count += block[place] >> shift == 0
+    return rows[:count].copy()
 
 
 @compiled
@@ -272,28 +301,36 @@ def margin(probabilities: Floats) -> Floats:
 def entropy_bounds(probabilities: Floats) -> Floats:
     """Shape (N,): no less than the entropy in nats of each row, which adds up to about 1.
 
-    Near 1 / C, where entropies are high, -p log p is hardly below its Taylor polynomial of third
-    order, and nowhere above (the fourth derivative is negative); farther out the parabola through
-    p = 1 with the tangent at 1 / C is the lower of the two.
+    -p log p lies below its tangent at 1 / C by a bend times the square of the way from there. The
+    bend is convex in p: integral over t from 0 to 1 of (1 - t) / (1 / C + t (p - 1 / C)). So
+    nowhere is it less than the highest of its own tangents: at 1 / C, half way, and at 1.
     """
     categories = probabilities.shape[1]
     kind = probabilities.dtype.type
-    even = kind(1.0 / categories)
-    slope = kind(np.log(categories) - 1.0)
-    bend, twist = kind(categories / 2.0), kind(categories * categories / 6.0)
-    gap = 1.0 - 1.0 / categories
-    parabola = kind((np.log(categories) - gap) / (gap * gap))
-    highest = kind(np.log(categories))
+    even = 1.0 / categories
+    slope = np.log(categories) - 1.0
+    bends, twists = np.empty(3), np.empty(3)
+    bends[0], twists[0] = categories / 2.0, -categories * categories / 6.0
+    for number, p in ((1, 0.5 * (1.0 + even)), (2, 1.0)):
+        way = p - even
+        below = even * np.log(categories) + slope * way + p * np.log(p)
+        bend = below / (way * way)
+        twists[number] = (slope + np.log(p) + 1.0) / (way * way) - 2.0 * bend / way
+        bends[number] = bend - twists[number] * way
+    b0, b1, b2 = kind(bends[0]), kind(bends[1]), kind(bends[2])
+    t0, t1, t2 = kind(twists[0]), kind(twists[1]), kind(twists[2])
+    centre, rise, most = kind(even), kind(slope), kind(np.log(categories))
     found = np.empty(probabilities.shape[0], dtype=probabilities.dtype)
     tile = np.zeros((categories, _TILE), dtype=probabilities.dtype)
     total = np.empty(_TILE, dtype=probabilities.dtype)
     for start in range(0, len(found), _TILE):
         count = _turned(probabilities, start, tile)
-        total[:] = highest
+        total[:] = most
         for column in range(categories):
             for place in range(_TILE):
-                away = tile[column, place] - even
-                total[place] += away * (slope - away * max(parabola, bend - twist * away))
+                way = tile[column, place] - centre
+                bend = max(b0 + t0 * way, max(b1 + t1 * way, b2 + t2 * way))
+                total[place] += way * (rise - way * bend)
         found[start : start + count] = total[:count]
     return found
 

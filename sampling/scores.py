@@ -222,6 +222,7 @@ def entropy(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
         last = np.partition(worth, len(worth) - limit)[len(worth) - limit]
         rows = np.flatnonzero(bounds >= (last - _ROUNDED) * math.log(probabilities.shape[1]))
         worth = entropy_worth(probabilities[rows])
+        rows, worth = rows[worth >= last], worth[worth >= last]
     return rows[best_first(worth, limit=limit, tie=pool.ids.take(rows))]
 
 

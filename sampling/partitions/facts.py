@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from sampling.draws import has_speakers, in_steps, mean_of_steps, speaks_for_many
+from sampling.draws import has_speakers, in_steps, mean_of_steps, speakers
 from sampling.partitions.core_sets import Sketch
 from sampling.partitions.parts import SECONDS, Part
 from sampling.partitions.reading import one_chunk
@@ -100,11 +100,11 @@ def facts_of(table: pa.Table, pool: Pool, columns: Iterable[int | None]) -> Fact
         columns: the categories that are looked at alone; None among them: all.
     """
     found = Facts(len(pool))
-    speakers = np.flatnonzero(speaks_for_many(pool.ids.digests))
-    found.speakers = len(speakers)
+    speaking = speakers(pool.ids.digests)
+    found.speakers = len(speaking)
     for one in columns:
         steps = in_steps(uncertainty(pool if one is None else pool.only(one)))
-        found.worth[one], found.sampled[one] = int(steps.sum()), int(steps[speakers].sum())
+        found.worth[one], found.sampled[one] = int(steps.sum()), int(steps[speaking].sum())
     if SECONDS in table.column_names and len(pool):
         found.least_seconds = float(table.column(SECONDS).to_numpy().min())
     codes, names = slices_of(table)

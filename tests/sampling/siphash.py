@@ -6,8 +6,8 @@ import hmac
 from fractions import Fraction
 
 
-def siphash(key: bytes, message: bytes) -> int:
-    """SipHash-2-4 as its authors wrote it down."""
+def siphash(key: bytes, message: bytes, *, each: int = 1, last: int = 3) -> int:
+    """SipHash as its authors wrote it down, with so many rounds a word and at the end."""
     mask = 2**64 - 1
     k0, k1 = int.from_bytes(key[:8], "little"), int.from_bytes(key[8:], "little")
     v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D, k0 ^ 0x6C7967656E657261]
@@ -29,10 +29,10 @@ def siphash(key: bytes, message: bytes) -> int:
     for start in range(0, len(padded), 8):
         word = int.from_bytes(padded[start : start + 8], "little")
         v[3] ^= word
-        rounds(2)
+        rounds(each)
         v[0] ^= word
     v[2] ^= 0xFF
-    rounds(4)
+    rounds(last)
     return v[0] ^ v[1] ^ v[2] ^ v[3]
 
 

@@ -440,7 +440,7 @@ def test_of_a_large_pool_few_weights_are_computed_and_none_is_missed(
     rng = np.random.default_rng(2)
     pool = Pool([f"i{row}" for row in range(1000)], rng.random((1000, 1)) ** sharpness)
     worth = 1.0 - np.abs(2.0 * pool.probabilities[:, 0] - 1.0)
-    mean = worth[pool.ids.digests < 2**58].mean()
+    mean = worth[pool.ids.digests < 2**56].mean()
     weight = (1.0 - WEIGHT_FLOOR) * worth / mean + WEIGHT_FLOOR
 
     drawn = weighted_draw(pool, limit=limit, rng=np.random.default_rng(3))

@@ -21,8 +21,11 @@ from tests.sampling.siphash import drawn_by_hand, siphash
 STEADY = settings(deadline=None, derandomize=True, max_examples=200)
 
 
-def test_siphash_of_the_published_vector() -> None:
-    assert 0xA129CA6149BE45E5 == siphash(bytes(range(16)), bytes(range(15)))
+def test_siphash_of_the_published_vectors() -> None:
+    key = bytes(range(16))
+
+    assert 0xA129CA6149BE45E5 == siphash(key, bytes(range(15)), each=2, last=4)
+    assert 0xABAC0158050FC4DC == siphash(key, b"")
 
 
 def by_bisection(worth: NDArray[np.float64], *, budget: float, floor: float) -> NDArray[np.float64]:
