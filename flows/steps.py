@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from flows.freeze_snapshot import SnapshotReport
     from flows.ingest_decisions import IngestReport
     from flows.keep_annotations import CollectReport
+    from flows.link_twins import LinkReport
     from flows.measure import MeasureReport
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
@@ -99,6 +100,20 @@ def select_batch(
         model=model,
         limit=limit,
     )
+
+
+def link_twins(world: World, *, progress: Progress = _silent) -> LinkReport:
+    """Near copies among what came in since. `select_batch` does so by itself where it needs it."""
+    from flows import link_twins as step
+
+    texts = 0
+
+    def told(more: int) -> None:
+        nonlocal texts
+        texts += more
+        progress(texts, None)
+
+    return step.link_twins(world.engine, recipe=world.recipe, progress=told)
 
 
 def dispatch_batch(

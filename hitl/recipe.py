@@ -174,6 +174,17 @@ class QueueRecipe(_Strict):
         return self
 
 
+class TwinsRecipe(_Strict):
+    """Near copies (docs/twins.md). Where `is_on`, one of them is reviewed for all.
+
+    Texts are near copies from `least_similarity` on: the Jaccard similarity of their runs of four
+    characters.
+    """
+
+    is_on: bool = False
+    least_similarity: Annotated[float, Field(ge=0.5, le=1.0, allow_inf_nan=False)] = 0.7
+
+
 class DispatchRecipe(_Strict):
     """How many open tasks Label Studio holds, and how many go there in one call.
 
@@ -241,6 +252,7 @@ class Recipe(_Strict):
     intake: Intake = Intake()
     selection: SelectionRecipe = SelectionRecipe()
     queue: QueueRecipe = QueueRecipe()
+    twins: TwinsRecipe = TwinsRecipe()
     dispatch: DispatchRecipe = DispatchRecipe()
     collect: CollectRecipe = CollectRecipe()
     training: TrainingRecipe = TrainingRecipe()

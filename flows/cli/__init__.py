@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from flows.cli import demo, look, loop, models, partitioned, replay, serve, servers, strategies
+from flows.cli import (
+    demo,
+    look,
+    loop,
+    models,
+    partitioned,
+    replay,
+    serve,
+    servers,
+    strategies,
+    twins,
+)
 from flows.cli.output import errors
 from hitl import logs
 from hitl.errors import HitlError, Unavailable
@@ -25,6 +36,7 @@ for room in (
     loop.app,
     models.app,
     look.app,
+    twins.app,
     strategies.app,
     partitioned.app,
     replay.app,

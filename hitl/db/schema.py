@@ -18,6 +18,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
@@ -660,4 +661,47 @@ wakeups = Table(
     Column("task_id", BigInteger, nullable=False),
     _now("asked_at"),
     PrimaryKeyConstraint("project_id", "task_id"),
+)
+
+# 9 · near copies ------------------------------------------------------------------------------
+
+# How items of one kind are compared; a changed bar is another scheme, which links them anew.
+twin_schemes = Table(
+    "twin_schemes",
+    metadata,
+    Column("scheme_id", SmallInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("body", JSONB, nullable=False),
+    _now("created_at"),
+)
+
+# A signature that items have, each once; its number is a hash of it. Mutable: `pivot_id`, the form
+# that stands for it.
+twin_forms = Table(
+    "twin_forms",
+    metadata,
+    Column("form_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("scheme_id", SmallInteger, ForeignKey("twin_schemes.scheme_id"), nullable=False),
+    Column("pivot_id", BigInteger, nullable=False, index=True),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+# Where forms meet that may be alike. Pivots stand first in each bucket: most are looked for alone.
+# Mutable: `is_pivot`.
+twin_buckets = Table(
+    "twin_buckets",
+    metadata,
+    Column("bucket", BigInteger, nullable=False),
+    Column("is_pivot", Boolean, nullable=False),
+    Column("form_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("bucket", "is_pivot", "form_id"),
+)
+
+twin_items = Table(
+    "twin_items",
+    metadata,
+    Column("scheme_id", SmallInteger, ForeignKey("twin_schemes.scheme_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("form_id", BigInteger, ForeignKey("twin_forms.form_id"), nullable=False, index=True),
+    PrimaryKeyConstraint("scheme_id", "item_id"),
 )

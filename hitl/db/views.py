@@ -203,6 +203,20 @@ DASHBOARD_VIEWS: dict[str, str] = {
                code, method, measured_at
         FROM measurements
     """,
+    # Near copies: see hitl/twins.
+    "twin_clusters": """
+        SELECT s.name AS scheme, coalesce(sum(c.items), 0)::bigint AS items,
+               coalesce(sum(c.forms), 0)::bigint AS forms, count(c.pivot_id) AS clusters,
+               count(*) FILTER (WHERE c.items > 1) AS shared,
+               coalesce(max(c.items), 0) AS largest
+        FROM twin_schemes s
+        LEFT JOIN (
+            SELECT f.scheme_id, f.pivot_id, count(*) AS items,
+                   count(DISTINCT f.form_id) AS forms
+            FROM twin_items t JOIN twin_forms f USING (form_id) GROUP BY f.scheme_id, f.pivot_id
+        ) c USING (scheme_id)
+        GROUP BY s.name
+    """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
                s.examples, s.labels,

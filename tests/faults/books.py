@@ -23,6 +23,9 @@ _TABLES = {
     "conflicts": "SELECT kind, item_id, key, payload_hash, source FROM conflicts",
     "rejects": "SELECT source, line, field, reason FROM rejects",
     "api_requests": "SELECT producer, idempotency_key, body_hash, rows, answer FROM api_requests",
+    "twin_forms": "SELECT form_id, pivot_id, signature FROM twin_forms",
+    "twin_buckets": "SELECT * FROM twin_buckets",
+    "twin_items": "SELECT item_id, form_id FROM twin_items",
     "policies": "SELECT policy_id, body FROM policies",
     "recipes": "SELECT recipe_id, body FROM recipes",
     "batches": "SELECT batch_id, policy_id, recipe_id, model_version, seed, plan,"
