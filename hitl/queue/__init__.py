@@ -4,7 +4,20 @@
 the same order; neither takes what the other has.
 """
 
+from hitl.queue.errors import LeaseLost, NoSkill, NothingOpen, NotInQueue, SkipsUsedUp
 from hitl.queue.lanes import Facts, Opened, Overflow, lane_of, routed, within_quotas
+from hitl.queue.leases.store import (
+    Lease,
+    LeasedEntry,
+    claim,
+    complete,
+    escalate,
+    escalate_waiting,
+    expire,
+    heartbeat,
+    release,
+    skip,
+)
 from hitl.queue.routing.store import (
     Skill,
     allow,
@@ -16,8 +29,6 @@ from hitl.queue.routing.store import (
     skills_of,
 )
 from hitl.queue.store import (
-    NothingOpen,
-    NotInQueue,
     QueueLine,
     QueueRow,
     count_batches,
@@ -34,6 +45,10 @@ from hitl.queue.turns.store import keep_reach, place, rescore
 
 __all__ = [
     "Facts",
+    "Lease",
+    "LeaseLost",
+    "LeasedEntry",
+    "NoSkill",
     "NotInQueue",
     "NothingOpen",
     "Opened",
@@ -41,13 +56,20 @@ __all__ = [
     "QueueLine",
     "QueueRow",
     "Skill",
+    "SkipsUsedUp",
     "allow",
+    "claim",
+    "complete",
     "count_batches",
     "count_by_state",
     "count_overflow",
     "count_under_other_versions",
     "disallow",
+    "escalate",
+    "escalate_waiting",
+    "expire",
     "facts_of",
+    "heartbeat",
     "keep_reach",
     "lane_of",
     "list_entries",
@@ -55,10 +77,12 @@ __all__ = [
     "place",
     "queue_lines",
     "record_overflow",
+    "release",
     "requeue",
     "rescore",
     "routed",
     "skills_of",
+    "skip",
     "withdraw",
     "withdraw_older",
     "withdraw_policy",

@@ -10,33 +10,12 @@ from typing import Any
 from sqlalchemy import Connection, Select, exists, func, select, text, update
 
 from hitl.db.schema import batches, entries, policies, tasks
-from hitl.errors import Refused
 from hitl.policy import Policy
+from hitl.queue.errors import NothingOpen, NotInQueue
 from hitl.records import EntryId, EntryState, PolicyId
 
 _OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
 _POLICY_CHANGED = "policy changed"
-
-
-class NotInQueue(Refused):
-    """No entry of that id is in a state from which it could be moved so."""
-
-    def __init__(self, entry_ids: Sequence[EntryId], wanted: EntryState) -> None:
-        listed = ", ".join(str(one) for one in entry_ids[:10])
-        super().__init__(
-            f"entry {listed}: cannot move to {wanted}; see `hitl queue list` for its state"
-        )
-        self.entry_ids = tuple(entry_ids)
-
-
-class NothingOpen(Refused):
-    """No entry of that policy is open."""
-
-    def __init__(self, policy_id: str) -> None:
-        super().__init__(
-            f"policy {policy_id}: no open entry; `hitl queue stats` lists those that have some"
-        )
-        self.policy_id = policy_id
 
 
 @dataclass(frozen=True, slots=True)

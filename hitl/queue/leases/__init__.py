@@ -1,0 +1,1 @@
+"""Leases: what a tool that pulls work holds, and for how long."""
