@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 from sqlalchemy import Engine
@@ -16,10 +17,10 @@ from hitl.records import Split
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """A prior, and the newest decision that it could have been learned from."""
+    """A prior, and the moment by which what it was learned from had been taken in."""
 
     prior: training.Prior
-    upto_decision_id: int
+    taken_in_by: datetime
 
 
 def learn_from_earlier(
@@ -28,7 +29,7 @@ def learn_from_earlier(
     policy: Policy,
     recipe: Recipe,
     how: training.TrainingRecipe,
-    upto_decision_id: int | None = None,
+    taken_in_by: datetime | None = None,
 ) -> Earlier | None:
     """Learn from decisions of models that are not ours, on the training side; None without any.
 
@@ -40,11 +41,11 @@ def learn_from_earlier(
         return None
     fraction = recipe.selection.measuring_fraction
     with begin(engine) as tx:
-        upto = decisions.newest_decision_id(tx) if upto_decision_id is None else upto_decision_id
+        upto = decisions.settled_moment(tx) if taken_in_by is None else taken_in_by
         found = decisions.read_decided(
             tx,
             other_than=[one.model_version for one in registry.list_versions(tx, policy.name)],
-            upto_decision_id=upto,
+            taken_in_by=upto,
             limit=round(wanted / (1.0 - fraction)),
             max_characters=how.features.max_characters,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,8 @@ def train_challenger(
         with begin(engine) as tx:
             known = registry.find(tx, version)
         folder = models.resolve() / version
-        upto = None if known is None else known.metrics.get("decisions_upto")
+        said = None if known is None else known.metrics.get("decisions_upto")
+        upto = datetime.fromisoformat(said) if said else None
         standing = None if known is None else _standing(known, folder)
         if standing is not None:
             folder, model = standing
@@ -143,7 +145,8 @@ def train_challenger(
                 seed=seed,
                 path=str(folder),
                 digest=model.digest,
-                metrics=_said_of(model, train, test) | {"decisions_upto": upto},
+                metrics=_said_of(model, train, test)
+                | {"decisions_upto": upto and upto.isoformat()},
                 data_note=data_note,
             )
             registry.place(tx, version, path=str(folder))
@@ -189,11 +192,11 @@ def _fit(
     policy: Policy,
     recipe: Recipe,
     seed: int,
-    upto: int | None,
-) -> tuple[training.Bundle, int | None]:
-    """The bundle, and the newest decision of earlier models that it could learn from, if any.
+    upto: datetime | None,
+) -> tuple[training.Bundle, datetime | None]:
+    """The bundle, and by when decisions of earlier models that it learned from had come, if any.
 
-    A known version learns from what it learned from then: from decisions `upto` that one.
+    A known version learns from what it learned from then: from what had come by `upto`.
     """
     how = training.TrainingRecipe(
         categories=policy.category_ids,
@@ -204,12 +207,12 @@ def _fit(
     earlier = None
     if known is None or upto is not None:
         earlier = learn_from_earlier(
-            engine, policy=policy, recipe=recipe, how=how, upto_decision_id=upto
+            engine, policy=policy, recipe=recipe, how=how, taken_in_by=upto
         )
     made = training.fit(train, how, seed=seed, prior=earlier.prior if earlier else None)
     if known is not None and made.digest != known.digest:
         raise TrainingNotRepeated(known)
-    return made, earlier.upto_decision_id if earlier else None
+    return made, earlier.taken_in_by if earlier else None
 
 
 def _said_of(model: training.Model, train: list[Example], test: list[Example]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ class Decision:
     """What one model version said of one item, and what was done.
 
     `probabilities` maps category to a number in [0, 1]; a category the model does not know is
-    absent, never zero.
+    absent, never zero. A shadow's decision is on record only: nobody acted on it.
     """
 
     item_id: ItemId
@@ -98,6 +98,7 @@ class Decision:
     decided_at: datetime
     action: Action | None
     probabilities: Mapping[str, float]
+    is_shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,10 +95,11 @@ END $$;
 
 # A published number must be computable again, so the rows behind it may not change, but for the
 # columns named here. Not in this list: `items` and `annotations`, which an erasure must reach;
-# what speaks of a Label Studio project, which goes with it; `rejects`, `measurements` and
-# `collect_cursors`, which say how things stand now.
+# what speaks of a Label Studio project, which goes with it; `rejects`, `intake_chunks`,
+# `measurements` and `collect_cursors`, which say how things stand now.
 APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "decisions": (),
+    "retentions": (),
     "conflicts": (),
     "policies": (),
     "policy_categories": (),

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Double,
     ForeignKey,
@@ -81,20 +82,51 @@ items = Table(
     CheckConstraint("text IS NULL OR content_at IS NOT NULL", name="moment_of_text"),
 )
 
+# Partitioned by month (hitl/db/months.py). That an item is there is not a foreign key, which would
+# cost as much as the row: the merge makes items first, in the same transaction, and no item goes.
 decisions = Table(
     "decisions",
     metadata,
-    Column("decision_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("item_id", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("decided_at", _WHEN, nullable=False),
     Column("action", Text),
     # category -> probability; a category the model does not know is absent, never zero
     Column("probabilities", JSONB, nullable=False),
-    Column("payload_hash", Text, nullable=False),
+    # by a model that only ran along: nobody acted on it
+    Column("is_shadow", Boolean, nullable=False, server_default=text("false")),
     _now("ingested_at"),
-    UniqueConstraint("item_id", "model_version", "decided_at"),
+    PrimaryKeyConstraint("item_id", "decided_at", "model_version"),  # an item's newest is its last
     CheckConstraint("action IS NULL OR " + _one_of("action", Action), name="action"),
+    postgresql_partition_by="RANGE (decided_at)",
+)
+Index("ix_decisions_shadow", decisions.c.decided_at, postgresql_where=text("is_shadow"))
+
+# What was dropped for its age; nothing before `kept_from` comes in any more.
+retentions = Table(
+    "retentions",
+    metadata,
+    Column("month", Date, primary_key=True),
+    Column("kept_from", _WHEN, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    Column("kept", BigInteger, nullable=False),  # of items that were picked, and what proves more
+    _now("done_at"),
+)
+
+# How far a file was taken in. Mutable: a changed file, or recipe, begins anew.
+intake_chunks = Table(
+    "intake_chunks",
+    metadata,
+    Column("source", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),  # of the file, and of how it was read
+    Column("chunk", Integer, nullable=False),
+    Column("begun_at", _WHEN, nullable=False),  # when the reading of this file began
+    Column("line", BigInteger, nullable=False),  # the last one that is covered
+    Column("rows", BigInteger, nullable=False),
+    Column("report", JSONB, nullable=False),  # its counts, and columns that are absent
+    Column("is_last", Boolean, nullable=False),
+    PrimaryKeyConstraint("source", "kind", "fingerprint", "chunk"),
 )
 
 # How many people see an item an hour. Mutable: what was measured last stands, whenever it came in.

@@ -217,6 +217,30 @@ DASHBOARD_VIEWS: dict[str, str] = {
         ) c USING (scheme_id)
         GROUP BY s.name
     """,
+    # A shadow's decision beside the newest that was acted on, of the same item.
+    "shadow_comparison": """
+        SELECT date_trunc('day', s.decided_at, 'UTC') AS day, s.model_version AS shadow_model,
+               p.model_version AS production_model, said.key AS category,
+               count(*) AS decisions,
+               count(*) FILTER (WHERE s.action IS NOT NULL AND p.action IS NOT NULL)
+                   AS actions_compared,
+               avg((s.action = p.action)::int)::float8 AS action_agreement,
+               count(d.difference) AS scores_compared,
+               avg(d.difference)::float8 AS mean_difference,
+               avg(abs(d.difference))::float8 AS mean_absolute_difference,
+               max(abs(d.difference))::float8 AS largest_difference
+        FROM decisions s
+        JOIN LATERAL (
+            SELECT * FROM decisions o WHERE o.item_id = s.item_id AND NOT o.is_shadow
+            ORDER BY o.decided_at DESC, o.model_version DESC LIMIT 1
+        ) p ON true
+        CROSS JOIN LATERAL jsonb_each(s.probabilities) said
+        CROSS JOIN LATERAL (
+            SELECT said.value::float8 - (p.probabilities ->> said.key)::float8 AS difference
+        ) d
+        WHERE s.is_shadow
+        GROUP BY date_trunc('day', s.decided_at, 'UTC'), s.model_version, p.model_version, said.key
+    """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
                s.examples, s.labels,

@@ -28,9 +28,9 @@ from hitl.decisions.scoring.store import (
     DecidedItem,
     ScorableItem,
     count_scorable,
-    newest_decision_id,
     read_decided,
     read_scorable,
+    settled_moment,
 )
 from hitl.decisions.set_aside.store import (
     StoredConflict,
@@ -96,12 +96,12 @@ __all__ = [
     "map_pushed",
     "merge_decisions",
     "merge_items",
-    "newest_decision_id",
     "payload_hash",
     "read_chunks",
     "read_decided",
     "read_scorable",
     "record_rejects",
+    "settled_moment",
     "shown",
     "wanted_columns",
 ]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from hitl.db.months import make_months, month_of
 from hitl.decisions.staging.store import stage
 from hitl.decisions.values import content_hash
 from hitl.records import Decision, Item
@@ -105,7 +106,7 @@ ORDER BY 2, 4 ON CONFLICT DO NOTHING
 _STAGE_DECISIONS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_decisions (
     leads boolean, item_id text, model_version text, decided_at timestamptz, action text,
-    probabilities jsonb, payload_hash text
+    probabilities jsonb, is_shadow boolean
 ) ON COMMIT DROP
 """
 _INSERT_STUBS = """
@@ -114,25 +115,34 @@ SELECT DISTINCT item_id FROM intake_decisions s
 WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.item_id = s.item_id)
 ORDER BY item_id ON CONFLICT (item_id) DO NOTHING
 """
+# What was dropped for its age does not come back by the file that brought it.
 _INSERT_DECISIONS = """
-INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, payload_hash)
-SELECT item_id, model_version, decided_at, action, probabilities, payload_hash
-FROM intake_decisions WHERE leads ORDER BY item_id, model_version, decided_at
-ON CONFLICT (item_id, model_version, decided_at) DO NOTHING
+INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, is_shadow)
+SELECT item_id, model_version, decided_at, action, probabilities, is_shadow
+FROM intake_decisions
+WHERE leads AND decided_at >= (SELECT coalesce(max(kept_from), '-infinity') FROM retentions)
+ORDER BY item_id, decided_at, model_version
+ON CONFLICT (item_id, decided_at, model_version) DO NOTHING
 """
+# OFFSET 0: one look at the key's index a row, in its month alone, and never all decisions hashed.
 _DECISIONS_IN_CONFLICT = """
-FROM intake_decisions s JOIN decisions d USING (item_id, model_version, decided_at)
-WHERE d.payload_hash <> s.payload_hash
+SELECT s.item_id, s.action, s.probabilities, s.model_version || ' @ '
+           || to_char(s.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS key
+FROM intake_decisions s JOIN LATERAL (
+    SELECT action, probabilities FROM decisions d
+    WHERE d.item_id = s.item_id AND d.decided_at = s.decided_at
+      AND d.model_version = s.model_version OFFSET 0
+) d ON true
+WHERE s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities
 """
-_COUNT_DECISION_CONFLICTS = f"SELECT count(*) {_DECISIONS_IN_CONFLICT}"
-_KEEP_DECISION_CONFLICTS = f"""
+_STAGE_CONFLICTS = """
+CREATE TEMP TABLE IF NOT EXISTS intake_conflicts (item_id text, key text, payload_hash text)
+ON COMMIT DROP
+"""
+_KEEP_DECISION_CONFLICTS = """
 INSERT INTO conflicts (kind, item_id, key, payload_hash, source)
-SELECT DISTINCT 'decision', item_id,
-    model_version || ' @ '
-        || to_char(decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-    s.payload_hash, CAST(:source AS text)
-{_DECISIONS_IN_CONFLICT}
-ORDER BY 2, 3, 4 ON CONFLICT DO NOTHING
+SELECT DISTINCT 'decision', item_id, key, payload_hash, CAST(:source AS text)
+FROM intake_conflicts ORDER BY 2, 3, 4 ON CONFLICT DO NOTHING
 """
 
 
@@ -166,23 +176,36 @@ def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: st
     """
     if not decisions:
         return Counts()
+    make_months(tx, {month_of(one.decided_at) for one in decisions})
     stage(tx, _STAGE_DECISIONS, "intake_decisions", _decision_fields(decisions))
     tx.execute(text(_INSERT_STUBS))
-    new = tx.execute(text(_INSERT_DECISIONS)).rowcount
-    conflicts = int(tx.execute(text(_COUNT_DECISION_CONFLICTS)).scalar_one())
-    if conflicts:
-        tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
     read = len(decisions)
+    new = tx.execute(text(_INSERT_DECISIONS)).rowcount
+    conflicts = _keep_conflicts(tx, source=source) if new < read else 0
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
+
+
+def _keep_conflicts(tx: Connection, *, source: str) -> int:
+    differing = tx.execute(text(_DECISIONS_IN_CONFLICT)).all()
+    if differing:
+        rows = (
+            (one.item_id, one.key, _payload_hash(one.action, one.probabilities))
+            for one in differing
+        )
+        stage(tx, _STAGE_CONFLICTS, "intake_conflicts", rows)
+        tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
+    return len(differing)
 
 
 def payload_hash(decision: Decision) -> str:
     """SHA-256 (hex) of what a decision says: its action and probabilities."""
-    return _payload_hash(decision.action, _as_json(dict(decision.probabilities)))
+    return _payload_hash(decision.action, decision.probabilities)
 
 
-def _payload_hash(action: str | None, probabilities: str) -> str:
-    return hashlib.sha256(f"{action or ''} {probabilities}".encode()).hexdigest()
+def _payload_hash(action: str | None, probabilities: Mapping[str, float]) -> str:
+    # A number that Postgres gives back without its point is the same number.
+    said = _as_json({category: float(value) for category, value in probabilities.items()})
+    return hashlib.sha256(f"{action or ''} {said}".encode()).hexdigest()
 
 
 # NaN has no JSON and no meaning here: the mapping has dropped it, and other callers must too.
@@ -232,5 +255,5 @@ def _decision_fields(decisions: Iterable[Decision]) -> Iterator[tuple[Any, ...]]
     for one in decisions:
         key = (one.item_id, one.model_version, one.decided_at)
         said = _as_json(dict(one.probabilities))
-        yield (key not in seen, *key, one.action, said, _payload_hash(one.action, said))
+        yield (key not in seen, *key, one.action, said, one.is_shadow)
         seen.add(key)

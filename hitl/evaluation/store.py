@@ -92,9 +92,9 @@ _AUDITS = """
 """
 _NEWEST_DECISION = """
     SELECT probabilities FROM decisions d
-    WHERE d.item_id = i.item_id AND d.model_version = :model_version
+    WHERE d.item_id = i.item_id AND d.model_version = :model_version AND NOT d.is_shadow
       AND d.decided_at >= :start AND d.decided_at < :end
-    ORDER BY d.decided_at DESC, d.decision_id DESC LIMIT 1
+    ORDER BY d.decided_at DESC LIMIT 1
 """
 _JUDGED = f"""
     SELECT i.item_id, e.batch_id, i.content_at, i.language, i.surface, d.probabilities, l.answers
@@ -112,14 +112,14 @@ _FIRST_BATCHES = """
     SELECT DISTINCT width_bucket(i.content_at, CAST(:read_at AS timestamptz[]))
     FROM decisions d JOIN items i USING (item_id)
     WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
-      AND i.content_at IS NOT NULL
+      AND NOT d.is_shadow AND i.content_at IS NOT NULL
 """
 
 
 def deciding_models(
     tx: Connection, *, policy: Policy, start: datetime, end: datetime
 ) -> list[ModelVersion]:
-    """Every model version that decided on an audited item in [start, end)."""
+    """Every model version that decided on an audited item in [start, end); shadows did not."""
     rows = tx.execute(
         text("""
             SELECT DISTINCT d.model_version
@@ -128,7 +128,7 @@ def deciding_models(
             JOIN entries e USING (entry_id)
             JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share = :audit
             JOIN decisions d ON d.item_id = e.item_id
-            WHERE d.decided_at >= :start AND d.decided_at < :end
+            WHERE d.decided_at >= :start AND d.decided_at < :end AND NOT d.is_shadow
             ORDER BY 1
         """),
         {"policy_id": policy.policy_id, "audit": AUDIT, "start": start, "end": end},

@@ -50,8 +50,8 @@ _CANDIDATES = """
            length(i.text) AS characters, {columns}
     FROM items i
     LEFT JOIN (
-        SELECT DISTINCT ON (item_id) item_id, probabilities FROM decisions
-        ORDER BY item_id, (model_version = :preferred) DESC, decided_at DESC, decision_id DESC
+        SELECT DISTINCT ON (item_id) item_id, probabilities FROM decisions WHERE NOT is_shadow
+        ORDER BY item_id, (model_version = :preferred) DESC, decided_at DESC, model_version DESC
     ) d USING (item_id)
     WHERE i.text IS NOT NULL
       AND NOT EXISTS (

@@ -143,8 +143,8 @@ def test_loop_lag_says_when_each_step_last_left_something(tx: Connection) -> Non
     add_model(tx, policy)
     tx.execute(
         text(
-            "INSERT INTO decisions (item_id, model_version, decided_at, probabilities,"
-            " payload_hash) VALUES ('i0', 'm1', :noon, '{}', 'x')"
+            "INSERT INTO decisions (item_id, model_version, decided_at, probabilities)"
+            " VALUES ('i0', 'm1', :noon, '{}')"
         ),
         {"noon": NOON},
     )
@@ -164,6 +164,31 @@ def test_loop_lag_says_when_each_step_last_left_something(tx: Connection) -> Non
         "policy_id, newest_decision, newest_label, newest_snapshot, newest_promotion, "
         "entries_since_snapshot",
     )
+
+
+def test_a_shadow_stands_beside_the_newest_decision_that_was_acted_on(tx: Connection) -> None:
+    asked(tx, 3)
+    said: list[tuple[str, str, int, str | None, dict[str, float], bool]] = [
+        ("i0", "old", 0, "block", {"hate": 0.1}, False),
+        ("i0", "live", 1, "allow", {"hate": 0.25}, False),
+        ("i0", "next", 2, "allow", {"hate": 0.5, "spam": 0.5}, True),
+        ("i1", "live", 1, "allow", {"hate": 0.75}, False),
+        ("i1", "next", 0, "block", {"hate": 0.25}, True),
+        ("i1", "next", 24, None, {"hate": 0.25}, True),
+        ("i2", "next", 0, "allow", {"hate": 0.5}, True),  # nobody else decided on it
+    ]
+    names = ("item_id", "model_version", "action", "probabilities", "is_shadow")
+    for item_id, model, hours, action, scores, is_shadow in said:
+        row = dict(zip(names, (item_id, model, action, scores, is_shadow), strict=True))
+        moment = {"decided_at": NOON + timedelta(hours=hours)}
+        tx.execute(insert(schema.decisions).values(row | moment))
+
+    day, models = NOON.replace(hour=0), ("next", "live")
+    assert [
+        (day, *models, "hate", 2, 2, 0.5, 2, -0.125, 0.375, 0.5),
+        (day, *models, "spam", 1, 1, 1.0, 0, None, None, None),
+        (day + timedelta(days=1), *models, "hate", 1, 0, None, 1, -0.5, 0.5, 0.5),
+    ] == rows(tx, "shadow_comparison")
 
 
 def test_reviewer_daily_counts_newest_versions_in_their_utc_day(tx: Connection) -> None:

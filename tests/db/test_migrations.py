@@ -22,12 +22,16 @@ from hitl.db import (
     check_schema,
     connect,
     migrate,
+    months,
 )
 from hitl.db.locks import lock_key
 from hitl.db.migrate import _config
 from hitl.db.moves import APPEND_ONLY, MOVES_AS_ROWS, TRIGGERS, append_only_trigger
 from hitl.db.schema import metadata
 from hitl.db.views import CREATE_ROLE, DASHBOARD_ROLE, create_statements
+from hitl.decisions import payload_hash
+from hitl.records import Action, Decision, ItemId, ModelVersion
+from tests.builders import NOON
 from tests.conftest import _execute, _with_database
 
 pytestmark = pytest.mark.postgres
@@ -39,10 +43,11 @@ _DEFINITIONS = text("""
     SELECT 'function ' || proname, pg_get_functiondef(p.oid) FROM pg_proc p
     JOIN pg_namespace n ON n.oid = pronamespace WHERE nspname = 'public'
     UNION ALL
-    SELECT 'trigger ' || tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    SELECT 'trigger ' || tgname || ' on ' || tgrelid::regclass, pg_get_triggerdef(oid)
+    FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL
     SELECT 'index ' || indexname, indexdef FROM pg_indexes
-    WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    WHERE schemaname IN ('public', 'months') AND tablename <> 'alembic_version'
     UNION ALL
     SELECT 'check ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE contype = 'c' AND connamespace = 'public'::regnamespace
@@ -65,7 +70,12 @@ def test_migrating_from_empty_gives_the_schema_of_the_code(
     by_code = connect(_with_database(postgres_url, name))
     with by_code.begin() as tx:
         metadata.create_all(tx)
-        statements = [TRIGGERS, *map(append_only_trigger, APPEND_ONLY), *create_statements()]
+        statements = [
+            TRIGGERS,
+            *map(append_only_trigger, APPEND_ONLY),
+            *months.STATEMENTS,
+            *create_statements(),
+        ]
         for statement in statements:
             tx.execute(text(statement))
         tx.execute(metadata.tables["entry_moves"].insert(), MOVES_AS_ROWS)
@@ -95,7 +105,10 @@ def test_the_migration_goes_back_to_empty_and_forth_again(engine: Engine) -> Non
         config.attributes["connection"] = tx
         command.downgrade(config, "base")
         left = tx.execute(
-            text("SELECT count(*) FROM pg_tables WHERE schemaname IN ('public', 'dashboard')")
+            text(
+                "SELECT count(*) FROM pg_tables "
+                "WHERE schemaname IN ('public', 'dashboard', 'months')"
+            )
         ).scalar_one()
     with pytest.raises(SchemaBehind, match="run `hitl migrate`"):
         check_schema(engine)
@@ -127,6 +140,72 @@ def test_a_migration_may_take_longer_than_a_statement_of_a_flow(
 
         assert waits.result()
     hasty.dispose()
+
+
+@pytest.fixture
+def empty_database(postgres_url: str) -> Iterator[Engine]:
+    """A database without any schema of ours."""
+    name = f"empty_{uuid.uuid4().hex[:8]}"
+    _execute(postgres_url, f'CREATE DATABASE "{name}"')
+    engine = connect(_with_database(postgres_url, name))
+    yield engine
+    engine.dispose()
+    _execute(postgres_url, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+# Three months and one odd moment; and a model that learned from the first two decisions.
+_FILL_0005 = """
+    INSERT INTO items (item_id) SELECT 'i' || n FROM generate_series(1, 4) n;
+    INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, payload_hash)
+    SELECT 'i' || n, 'm', moment::timestamptz, 'allow', '{"hate": 0.5, "a": 1.0}', 'x'
+    FROM unnest(ARRAY['2026-05-31T23:59:59.999999Z', '2026-06-01Z', '2026-07-01Z', '0900-01-01Z'])
+        WITH ORDINALITY AS held (moment, n);
+    INSERT INTO policies VALUES ('p', 'p', '1', '{}');
+    INSERT INTO recipes VALUES ('r', '{}');
+    INSERT INTO snapshots VALUES ('s', 'p', '/s', 1, 1, 1);
+    INSERT INTO model_versions (model_version, policy_name, policy_id, recipe_id, snapshot_id, seed,
+        state, path, digest, metrics)
+    SELECT name, 'p', 'p', 'r', 's', seed, 'trained', '/m', 'd', metrics::jsonb FROM (VALUES
+        ('some', 1, '{"decisions_upto": 2}'), ('none', 2, '{"decisions_upto": null}')
+    ) AS made (name, seed, metrics);
+"""
+
+
+def test_decisions_of_before_the_months_come_along_and_back(empty_database: Engine) -> None:
+    migrate(empty_database, revision="0005")
+    said = "SELECT item_id, decided_at, model_version, action, probabilities, ingested_at FROM "
+    with empty_database.begin() as tx:
+        tx.execute(text(_FILL_0005))
+        before = tx.execute(text(f"{said} decisions ORDER BY 1")).all()
+
+    migrate(empty_database)
+
+    with empty_database.begin() as tx:
+        after = tx.execute(text(f"{said} decisions ORDER BY 1")).all()
+        places = tx.execute(
+            text("SELECT tableoid::regclass::text FROM decisions ORDER BY item_id")
+        ).scalars()
+        learned = tx.execute(
+            text(
+                "SELECT item_id FROM decisions, model_versions m WHERE m.model_version = 'some' "
+                "AND ingested_at <= (metrics ->> 'decisions_upto')::timestamptz ORDER BY 1"
+            )
+        ).scalars()
+        assert before == after
+        assert ["05", "06", "07", "other"] == [one.rsplit("_", 1)[1] for one in places]
+        assert ["i1", "i2"] == list(learned)
+    config = _config()
+    with empty_database.begin() as tx:
+        config.attributes["connection"] = tx
+        command.downgrade(config, "0005")
+        again = tx.execute(text(f"{said} decisions ORDER BY 1")).all()
+        [hashed] = tx.execute(text("SELECT DISTINCT payload_hash FROM decisions")).scalars()
+        assert before == again
+        assert hashed == payload_hash(
+            Decision(ItemId("i"), ModelVersion("m"), NOON, Action.ALLOW, {"hate": 0.5, "a": 1.0})
+        )
+        uptos = text("SELECT metrics -> 'decisions_upto' FROM model_versions ORDER BY seed")
+        assert [2, None] == list(tx.execute(uptos).scalars())
 
 
 @pytest.fixture

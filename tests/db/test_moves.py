@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -115,7 +115,8 @@ def _dull_row(tx: Connection, table: Table) -> dict[str, Any]:
         elif column.foreign_keys:
             row[column.name] = tx.execute(select(next(iter(column.foreign_keys)).column)).scalar()
         else:
-            dull = {str: "x", int: 1, float: 1.0, bool: True, datetime: NOON, dict: {}, list: [1]}
+            dull = {str: "x", int: 1, float: 1.0, bool: True, dict: {}, list: [1]}
+            dull |= {datetime: NOON, date: NOON.date()}
             row[column.name] = dull[column.type.python_type]
     return row
 
@@ -138,8 +139,8 @@ def _another(table: str, name: str) -> str:
     column = metadata.tables[table].columns[name]
     if column.identity is not None:
         return "DEFAULT"
-    others = {str: "'y'", bool: "false", datetime: "'1999-01-01Z'", dict: "'[7]'"}
-    others |= {list: "'{7}'", UUID: "gen_random_uuid()"}
+    others = {str: "'y'", bool: "false", dict: "'[7]'", list: "'{7}'"}
+    others |= {datetime: "'1999-01-01Z'", date: "'1999-01-01'", UUID: "gen_random_uuid()"}
     return others.get(column.type.python_type, "7")
 
 

@@ -148,7 +148,6 @@ def test_postgres_is_streamed_read_only_and_json_is_reached_into(database_url: s
     with pytest.raises(UnreadableSource, match="ReadOnlySqlTransaction"):
         rows_of(
             database_url,
-            "SELECT nextval(pg_get_serial_sequence('decisions', 'decision_id')) AS id, "
-            "'{}' AS scores",
+            "SELECT nextval(pg_get_serial_sequence('entries', 'entry_id')) AS id, '{}' AS scores",
             wanted,
         )

@@ -18,7 +18,7 @@ _MOMENT = re.compile(rb"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?")
 _TABLES = {
     "items": "SELECT item_id, text, content_hash, language, surface, group_id, created_at"
     " FROM items",
-    "decisions": "SELECT item_id, model_version, decided_at, action, probabilities, payload_hash"
+    "decisions": "SELECT item_id, model_version, decided_at, action, probabilities, is_shadow"
     " FROM decisions",
     "conflicts": "SELECT kind, item_id, key, payload_hash, source FROM conflicts",
     "rejects": "SELECT source, line, field, reason FROM rejects",
@@ -51,7 +51,7 @@ _TABLES = {
     " votes_total, decided_by FROM labels",
     "snapshots": "SELECT snapshot_id, policy_id, examples, labels FROM snapshots",
     "model_versions": "SELECT model_version, policy_id, recipe_id, snapshot_id, seed, state,"
-    " metrics FROM model_versions",
+    " metrics - 'decisions_upto' AS metrics FROM model_versions",
     "evaluations": "SELECT * FROM evaluations",
     "verdicts": "SELECT challenger, champion, snapshot_id, decision, reasons FROM verdicts",
     "promotions": "SELECT policy_name, kind, model_version, previous, verdict_id IS NOT NULL,"

@@ -51,7 +51,7 @@ def tables(engine: Engine) -> str:
     """A hash over everything that intake writes, without clocks and sequences."""
     queries = [
         "SELECT item_id, text, content_hash, language, surface, group_id, created_at FROM items",
-        "SELECT item_id, model_version, decided_at, action, probabilities, payload_hash "
+        "SELECT item_id, model_version, decided_at, action, probabilities, is_shadow "
         "FROM decisions",
         "SELECT kind, item_id, key, payload_hash FROM conflicts",
         "SELECT source, line, field, reason FROM rejects",

@@ -47,7 +47,7 @@ def test_what_was_decided_since_changes_nothing_under_the_same_bound(engine: Eng
         decisions.merge_decisions(tx, later, source="later")
 
     again = learn_from_earlier(
-        engine, policy=policy, recipe=RECIPE, how=HOW, upto_decision_id=first.upto_decision_id
+        engine, policy=policy, recipe=RECIPE, how=HOW, taken_in_by=first.taken_in_by
     )
     newest = learn_from_earlier(engine, policy=policy, recipe=RECIPE, how=HOW)
 
@@ -74,7 +74,7 @@ def test_decisions_of_our_own_models_are_left_out(engine: Engine) -> None:
         found = decisions.read_decided(
             tx,
             other_than=[ModelVersion("ours")],
-            upto_decision_id=decisions.newest_decision_id(tx),
+            taken_in_by=decisions.settled_moment(tx),
             limit=1000,
             max_characters=20,
         )

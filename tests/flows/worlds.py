@@ -75,7 +75,6 @@ def fill(engine: Engine, *, items: int = 400) -> Policy:
                         category: round(float(0.3 + 0.2 * is_broken + 0.3 * rng.random()), 6)
                         for category, is_broken in gold(one).items()
                     },
-                    "payload_hash": "x",
                 }
                 for k, one in enumerate(ids)
             ],

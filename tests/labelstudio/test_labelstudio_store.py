@@ -76,7 +76,6 @@ def test_an_opinion_shown_is_the_newest_decision(tx: Connection) -> None:
                 model_version="m",
                 decided_at=NOON + timedelta(days=days),
                 probabilities={"hate": value},
-                payload_hash=str(days),
             )
         )
     add_entries(tx, ["a", "b"], policy=policy)

@@ -26,7 +26,6 @@ def add_decision(
             model_version=model,
             decided_at=NOON + timedelta(hours=hours),
             probabilities=probabilities,
-            payload_hash="x",
         )
     )
 

@@ -73,38 +73,49 @@ _DECIDED = """
                coalesce(i.group_id, i.content_hash) AS group_id
         FROM items i
         WHERE i.text IS NOT NULL AND EXISTS (
-            SELECT 1 FROM decisions d WHERE d.item_id = i.item_id AND d.decision_id <= :upto
-            AND d.model_version <> ALL(CAST(:other_than AS text[])))
+            SELECT 1 FROM decisions d WHERE d.item_id = i.item_id AND d.ingested_at <= :upto
+            AND NOT d.is_shadow AND d.model_version <> ALL(CAST(:other_than AS text[])))
         ORDER BY hashtextextended(i.item_id, 0), i.item_id LIMIT :limit
     )
     SELECT c.item_id, c.text, c.group_id, newest.probabilities FROM chosen c JOIN LATERAL (
         SELECT probabilities FROM decisions d
-        WHERE d.item_id = c.item_id AND d.decision_id <= :upto
+        WHERE d.item_id = c.item_id AND d.ingested_at <= :upto AND NOT d.is_shadow
           AND d.model_version <> ALL(CAST(:other_than AS text[]))
-        ORDER BY d.decided_at DESC, d.decision_id DESC LIMIT 1
+        ORDER BY d.decided_at DESC, d.model_version DESC LIMIT 1
     ) newest ON true
 """
 
 
-def newest_decision_id(tx: Connection) -> int:
-    """The bound to read decisions up to, 0 if there are none."""
-    return int(tx.execute(text("SELECT coalesce(max(decision_id), 0) FROM decisions")).scalar_one())
+# What others are writing has moments before now, and comes to be seen after.
+_SETTLED = """
+    SELECT coalesce(min(xact_start), clock_timestamp()) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL
+"""
+
+
+def settled_moment(tx: Connection) -> datetime:
+    """A bound to read decisions up to: whatever comes later was taken in after it."""
+    found: datetime = tx.execute(text(_SETTLED)).scalar_one()
+    return found
 
 
 def read_decided(
     tx: Connection,
     *,
     other_than: Sequence[ModelVersion],
-    upto_decision_id: int,
+    taken_in_by: datetime,
     limit: int,
     max_characters: int,
 ) -> list[DecidedItem]:
-    """At most `limit` items with content that a model other than these decided on, by item id."""
+    """At most `limit` items with content that a model other than these decided on, by item id.
+
+    Decisions that were taken in after `taken_in_by` do not count, nor do shadows'.
+    """
     rows = tx.execute(
         text(_DECIDED),
         {
             "other_than": list(other_than),
-            "upto": upto_decision_id,
+            "upto": taken_in_by,
             "limit": limit,
             "max_characters": max_characters,
         },

@@ -85,8 +85,8 @@ def _contents(policy: Policy) -> Select[Any]:
     if policy.show_model_opinion:
         newest = (
             select(decisions.c.probabilities)
-            .where(decisions.c.item_id == entries.c.item_id)
-            .order_by(decisions.c.decided_at.desc(), decisions.c.decision_id.desc())
+            .where(decisions.c.item_id == entries.c.item_id, ~decisions.c.is_shadow)
+            .order_by(decisions.c.decided_at.desc(), decisions.c.model_version.desc())
             .limit(1)
             .scalar_subquery()
         )

@@ -42,7 +42,7 @@ scored AS (
     FROM asked a
     LEFT JOIN reaches r USING (item_id)
     LEFT JOIN LATERAL (
-        SELECT probabilities FROM decisions d WHERE d.item_id = a.item_id
+        SELECT probabilities FROM decisions d WHERE d.item_id = a.item_id AND NOT d.is_shadow
         ORDER BY d.decided_at DESC, d.model_version DESC LIMIT 1
     ) newest ON true
     CROSS JOIN LATERAL (
