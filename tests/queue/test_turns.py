@@ -37,7 +37,6 @@ def decide(
             model_version=model,
             decided_at=NOON + timedelta(hours=hours),
             probabilities=dict(said),
-            payload_hash="x",
         )
     )
 
