@@ -26,6 +26,8 @@ from hitl.labelstudio import (
 )
 from hitl.records import EntryId, Stage
 from tests.builders import make_policy
+from tests.faults.killing import seed_of
+from tests.faults.proxy import Fault, Proxy, at_random
 from tests.labelstudio.fake import FakeLabelStudio, chose
 from tests.labelstudio.people import RealPeople
 
@@ -72,7 +74,14 @@ class Room:
         return [task for page in pages for task in page.tasks]
 
 
-@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.e2e)])
+@pytest.fixture(
+    params=[
+        "fake",
+        pytest.param("real", marks=pytest.mark.e2e),
+        # With every second request late by a moment: no promise may rest on how quick a reply is.
+        pytest.param("through a proxy", marks=pytest.mark.e2e),
+    ]
+)
 def room(request: pytest.FixtureRequest) -> Iterator[Room]:
     # A marker of its own keeps tests that share a server apart.
     spec = replace(project_spec(POLICY, Stage.REVIEW), marker=f"test {uuid.uuid4()}")
@@ -81,10 +90,13 @@ def room(request: pytest.FixtureRequest) -> Iterator[Room]:
         yield Room(fake, fake, spec, fake.ensure_project(spec))
         return
     running = request.getfixturevalue("label_studio_server")
-    client = LabelStudioClient(running.url, SecretStr(running.token), timeout_seconds=60)
     people = RealPeople(running.url, running.token)
-    project_id = client.ensure_project(spec)
-    yield Room(client, people, spec, project_id)
+    slow = at_random(seed_of("promises"), share=0.5, among=(Fault.DELAY,))
+    with Proxy(running.url, choose=slow) as proxy:
+        url = running.url if request.param == "real" else proxy.url
+        client = LabelStudioClient(url, SecretStr(running.token), timeout_seconds=60)
+        project_id = client.ensure_project(spec)
+        yield Room(client, people, spec, project_id)
     people.delete_project(project_id)
     people.close()
 
