@@ -17,17 +17,17 @@ from flows.candidate_pools import (
     pool_of,
     shortlist_of,
 )
+from flows.link_twins import link_twins
+from flows.standing_for import crowd_of, draw_audits, one_each, with_counts
 from hitl import datasets, logs, queue, selection
 from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet, Refused
 from hitl.policy import Policy
-from hitl.recipe import AUDIT, Recipe, ShareOfPlan
+from hitl.recipe import Recipe, ShareOfPlan
 from hitl.records import BatchId, EntryState, ItemId, ModelVersion, Pick, Split
 from sampling import Plan, Pool, SamplingError, Selection, Share, choose
 
 log = logs.get(__name__)
-
-_AUDIT_SHARES = (ShareOfPlan(name=AUDIT, strategy="random", fraction=1.0),)
 
 
 class CannotSelect(Refused):
@@ -65,7 +65,8 @@ class BatchReport:
 
     `picks` may be fewer than `size_wanted` where the pools, whose sizes stand beside, held no
     more. `withdrawn` entries waited under an earlier version of the policy; `kept_out` were chosen
-    and found their lane's quota full.
+    and found their lane's quota full. `stood_aside` were drawn with a near copy that is asked for
+    both.
     """
 
     batch_id: BatchId
@@ -76,6 +77,7 @@ class BatchReport:
     withdrawn: int
     is_new: bool
     kept_out: int = 0
+    stood_aside: int = 0
 
     @property
     def picks(self) -> int:
@@ -96,7 +98,8 @@ def select_batch(
 
     The audit share is a simple random draw from the measuring side, whatever the model thinks;
     the other shares choose inside the review bands of the training side. Entries that wait under
-    an earlier version of the policy are withdrawn first. Repeating a batch id gives back the
+    an earlier version of the policy are withdrawn first. Of near copies one is asked for all,
+    where the recipe says so. Repeating a batch id gives back the
     batch that it made.
 
     Raises:
@@ -111,6 +114,8 @@ def select_batch(
     rule = recipe.selection
     _check_categories(rule.shares, policy)
     size = rule.batch_size if limit is None else limit
+    if recipe.twins.is_on:
+        link_twins(engine, recipe=recipe)
     # One lock for all policies: an item may be open under one of them only.
     with single_flight(engine, "select"):
         with begin(engine) as tx:
@@ -127,6 +132,7 @@ def select_batch(
                 raise QueueFull(waiting, rule.waiting_limit)
             preferred = model[0] if model else None
             candidates = selection.read_candidates(tx, policy=policy, preferred=preferred)
+            crowd = crowd_of(tx, candidates, policy=policy, recipe=recipe)
         if not len(candidates):
             raise NothingToAsk(policy.name)
 
@@ -134,34 +140,28 @@ def select_batch(
             candidates.group_ids.tolist(), measuring_fraction=rule.measuring_fraction
         )
         on_measuring = np.array([side is Split.TEST for side in sides], dtype=bool)
-        measuring = candidates.where(on_measuring)
-        training = candidates.where(~on_measuring & candidates.in_band)
-        audits = max(1, round(size * rule.audit_fraction))
-        shortlist = shortlist_of(training, rule.candidates_limit, policy=policy, seed=seed)
+        measuring = crowd.where(on_measuring)
+        training = crowd.where(~on_measuring & candidates.in_band)
+        wanted = max(1, round(size * rule.audit_fraction))
+        audits = draw_audits(measuring, policy, limit=wanted, seed=seed)
+        apart, stands_for = one_each(training, audits.clusters, seed=seed)
+        shortlist = shortlist_of(apart, rule.candidates_limit, policy=policy, seed=seed)
         items = [ItemId(one) for one in shortlist.item_ids]
         embeddings = Embeddings(engine, items, model[1]) if model else None
         asked = None
         if model:
             asked = asked_so_far(engine, model[1], policy=policy, recipe=recipe, seed=seed)
-        audits_drawn = _choose(
-            _AUDIT_SHARES,
-            lambda: pool_of(measuring, policy),
-            columns={},
-            limit=audits,
-            seed=seed,
-        )
         others = _choose(
             rule.shares,
             lambda: pool_of(shortlist, policy, embeddings, asked),
             columns=columns_of(shortlist, policy),
-            limit=size - audits,
+            limit=max(size - (len(audits.picks) if recipe.twins.is_on else wanted), 0),
             seed=seed + 1,
             threads=recipe.training.threads,
         )
         # No worth for audits: whatever the model thinks of them, their turn owes it nothing.
-        chosen = _picks(audits_drawn, [None] * len(audits_drawn)) + _picks(
-            others, selection.worth_by_rank(others.rank.tolist(), others.share)
-        )
+        worth = selection.worth_by_rank(others.rank.tolist(), others.share)
+        chosen = [*audits.picks, *with_counts(_picks(others, worth), stands_for)]
         if not chosen:
             raise NothingToAsk(policy.name)
         with begin(engine) as tx:
@@ -177,6 +177,7 @@ def select_batch(
                 size_wanted=size,
                 read_at=candidates.read_at,
                 chosen=kept,
+                aside=audits.aside,
                 training_pool_size=len(training),
                 measuring_pool_size=len(measuring),
             )
@@ -214,6 +215,7 @@ def _report(batch: selection.Batch, *, withdrawn: int, kept_out: int, is_new: bo
         withdrawn=withdrawn,
         is_new=is_new,
         kept_out=kept_out,
+        stood_aside=batch.stood_aside,
     )
 
 

@@ -107,7 +107,8 @@ class Pick:
 
     `inclusion_probability` is None where the strategy has none: such a label trains, and never
     measures. `worth` in (0, 1] is what asking teaches beside the other picks of its share; None for
-    an audit, whose place in the queue owes nothing to any score.
+    an audit, whose place in the queue owes nothing to any score. `stands_for` is how many items its
+    answer counts for, itself and near copies that were drawn with it.
     """
 
     item_id: ItemId
@@ -118,6 +119,7 @@ class Pick:
     worth: float | None = None
     lane: str = UNROUTED
     tier: int = 1
+    stands_for: int = 1
 
 
 @dataclass(frozen=True, slots=True)

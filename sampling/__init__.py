@@ -5,6 +5,7 @@
 >>> choose(plan, pool, limit=2, seed=1).item_ids  # doctest: +SKIP
 """
 
+from sampling.clusters import ClusterDraw, draw_clusters
 from sampling.errors import (
     BadBudget,
     BadEmbedding,
@@ -43,6 +44,7 @@ __all__ = [
     "BadPool",
     "BadProbabilities",
     "BadWorth",
+    "ClusterDraw",
     "Curve",
     "Labelled",
     "Plan",
@@ -58,6 +60,7 @@ __all__ = [
     "allocate",
     "choose",
     "choose_partitioned",
+    "draw_clusters",
     "find_shards",
     "first_that_differs",
     "gumbel_top_k",

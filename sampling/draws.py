@@ -56,7 +56,7 @@ def simple_random_draw(pool: Pool, *, limit: int, rng: Generator) -> Drawn:
 
     They are the rows of the lowest keyed numbers, lowest first.
     """
-    rows, _numbers = _lowest(pool, rng.bytes(KEY_BYTES), limit=limit)
+    rows, _numbers = lowest_rows(pool, rng.bytes(KEY_BYTES), limit=limit)
     share = len(rows) / max(len(pool), 1)
     return Drawn(rows, lambda asked: np.full(len(asked), share))
 
@@ -177,7 +177,7 @@ def distinct_draw(pool: Pool, *, limit: int, rng: Generator) -> Drawn:
         return Drawn(np.empty(0, dtype=np.intp), lambda asked: np.full(len(asked), np.nan))
     depth = 2 * limit + 64
     while True:
-        order, numbers = _lowest(pool, key, limit=depth)
+        order, numbers = lowest_rows(pool, key, limit=depth)
         # One more than wanted: its number is when the turn of all others would have passed.
         taken, owner = walk_distinct(pool, order, limit=limit + 1)
         if len(taken) > limit or len(order) == len(pool):
@@ -210,7 +210,7 @@ def as_strategy(draw: Draw) -> Strategy:
     return chosen
 
 
-def _lowest(pool: Pool, key: bytes, *, limit: int) -> tuple[IntArray, FloatArray]:
+def lowest_rows(pool: Pool, key: bytes, *, limit: int) -> tuple[IntArray, FloatArray]:
     """The rows of the `limit` lowest keyed numbers, lowest first and equals by id; the numbers."""
     rows, numbers = pool.ids.lowest_uniforms(key, limit=max(limit, 0))
     order = best_first(-numbers, limit=limit, tie=pool.ids.take(rows))

@@ -106,6 +106,7 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "recipes": (),
     "batches": (),
     "picks": (),
+    "stood_aside": (),
     "overflows": (),
     "entries": (
         "state",

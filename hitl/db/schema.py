@@ -227,12 +227,26 @@ picks = Table(
     Column("rank", Integer, nullable=False),
     # NULL: the strategy has none. Such a label trains and never measures.
     Column("inclusion_probability", Double),
+    # Items that were drawn and have one answer between them: this one and its near copies.
+    Column("stands_for", Integer, nullable=False, server_default=text("1")),
     PrimaryKeyConstraint("batch_id", "item_id"),
+    CheckConstraint("stands_for >= 1", name="stands_for"),
     CheckConstraint(
         "inclusion_probability IS NULL "
         "OR (inclusion_probability > 0 AND inclusion_probability <= 1)",
         name="inclusion_probability",
     ),
+)
+
+# Drawn for audit beside a near copy that is asked for both. It is not drawn again.
+stood_aside = Table(
+    "stood_aside",
+    metadata,
+    Column("batch_id", Text, nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False, index=True),
+    Column("for_item_id", Text, nullable=False),
+    PrimaryKeyConstraint("batch_id", "item_id"),
+    ForeignKeyConstraint(["batch_id", "for_item_id"], ["picks.batch_id", "picks.item_id"]),
 )
 
 # What a lane's quota did not let in: not asked, recorded, a candidate again.

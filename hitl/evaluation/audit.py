@@ -23,12 +23,14 @@ keeps one answer out of forty from standing for the whole pool."""
 class AuditDraw:
     """One batch's audit: `asked` items drawn evenly out of `pool`, `answered` of them so far.
 
-    Items that were drawn and given back unanswered are in none of the three.
+    `aside` more were drawn with them, near copies of one that is asked for all. Items that were
+    drawn and given back unanswered are in none of these.
     """
 
     pool: int
     asked: int
     answered: int
+    aside: int = 0
 
     @property
     def counts(self) -> bool:
@@ -43,14 +45,17 @@ def chances(draws: Sequence[AuditDraw]) -> FloatArray:
     counts: such an item is not part of what is measured yet.
 
     Draws of one batch do not depend on what an item is; nor, within an audit, does who is
-    answered first. So with f = asked / pool and r = answered / asked of batch b,
+    answered first. So with f = (asked + aside) / pool and r = answered / asked of batch b,
     chance[b] = f r + (1 - f) chance[b + 1].
+
+    An item that stood aside has its answer by the one that is asked for it: f counts both, and
+    the answer counts once for each of them.
     """
     result = np.zeros(len(draws))
     later = 0.0
     for b in range(len(draws) - 1, -1, -1):
         one = draws[b]
-        drawn = one.asked / one.pool if one.pool else 0.0
+        drawn = (one.asked + one.aside) / one.pool if one.pool else 0.0
         seen = one.answered / one.asked if one.counts else 0.0
         later = drawn * seen + (1.0 - drawn) * later
         result[b] = later

@@ -25,7 +25,8 @@ FloatArray = NDArray[np.float64]
 class Audit:
     """The audits of a policy, batch by batch in the order in which candidates were read.
 
-    `waiting` entries are still open. `lost` ones were closed without an answer that counts.
+    `waiting` entries are still open. `lost` ones were closed without an answer that counts. No
+    answer stands for more than `most_for_one` items.
     """
 
     batch_ids: tuple[BatchId, ...]
@@ -33,6 +34,7 @@ class Audit:
     draws: tuple[AuditDraw, ...]
     waiting: int
     lost: int
+    most_for_one: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,9 @@ class Judged:
     """Audited items with the newest decision that one model made on each. N rows, C categories.
 
     `truth` and `probabilities` (N, C) hold NaN where nobody answered, or the model does not know
-    the category. `inclusion_probability` (N,) is over all batches that an item could be in;
-    `largest_weight` is one over the smallest that any item which the model decided on had.
+    the category. `inclusion_probability` (N,) is over all batches that an item could be in,
+    over how many near copies it stands for; `largest_weight` is one over the smallest that any item
+    which the model decided on could have had.
     """
 
     item_ids: NDArray[Any]
@@ -79,6 +82,8 @@ class Measurement:
 _AUDITS = """
     SELECT b.batch_id, b.read_at, b.measuring_pool_size AS pool,
            count(*) FILTER (WHERE e.state <> 'withdrawn') AS asked,
+           coalesce(sum(p.stands_for - 1) FILTER (WHERE e.state <> 'withdrawn'), 0) AS aside,
+           max(p.stands_for) AS most_for_one,
            count(*) FILTER (WHERE l.entry_id IS NOT NULL) AS answered,
            count(*) FILTER (WHERE e.state IN ('waiting', 'dispatched', 'adjudicating')) AS waiting
     FROM batches b
@@ -97,7 +102,8 @@ _NEWEST_DECISION = """
     ORDER BY d.decided_at DESC LIMIT 1
 """
 _JUDGED = f"""
-    SELECT i.item_id, e.batch_id, i.content_at, i.language, i.surface, d.probabilities, l.answers
+    SELECT i.item_id, e.batch_id, p.stands_for, i.content_at, i.language, i.surface,
+           d.probabilities, l.answers
     FROM (
         SELECT entry_id, jsonb_object_agg(category, value) AS answers
         FROM labels_by_policy WHERE for_policy_id = :policy_id GROUP BY entry_id
@@ -142,9 +148,10 @@ def read_audit(tx: Connection, *, policy: Policy) -> Audit:
     return Audit(
         batch_ids=tuple(BatchId(row.batch_id) for row in rows),
         read_at=tuple(row.read_at for row in rows),
-        draws=tuple(AuditDraw(row.pool, row.asked, row.answered) for row in rows),
+        draws=tuple(AuditDraw(row.pool, row.asked, row.answered, row.aside) for row in rows),
         waiting=sum(row.waiting for row in rows),
         lost=sum(row.asked - row.answered - row.waiting for row in rows),
+        most_for_one=max((row.most_for_one for row in rows), default=1),
     )
 
 
@@ -178,10 +185,13 @@ def read_judged(
         item_ids=np.array([row.item_id for row in rows], dtype=object),
         truth=table([row.answers for row in rows]),
         probabilities=table([row.probabilities for row in rows]),
-        inclusion_probability=np.array([chance[k] for k in joined], dtype=float),
+        # Of those that were drawn together each was as likely to be the one that is asked.
+        inclusion_probability=np.array(
+            [chance[k] / row.stands_for for k, row in zip(joined, rows, strict=True)], dtype=float
+        ),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
-        largest_weight=1.0 / min(possible) if possible else None,
+        largest_weight=audit.most_for_one / min(possible) if possible else None,
     )
 
 

@@ -22,13 +22,15 @@ from hitl.selection.candidates import Candidates
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as the ledger has it: how many picks each share got, out of pools of which size."""
+    """A batch as the ledger has it: how many picks each share got, out of pools of which size, and
+    how many drawn items stood aside for a near copy."""
 
     batch_id: BatchId
     picks_by_share: dict[str, int]
     size_wanted: int
     training_pool: int
     measuring_pool: int
+    stood_aside: int
 
 
 class BatchExists(Refused):
@@ -44,7 +46,7 @@ class BatchExists(Refused):
 
 # An item is a candidate while it has content and no entry that is open anywhere, or done or dead
 # (a dead one waits for a person) under a version of the policy that asks one question alike.
-# A withdrawn one may be asked about again.
+# A withdrawn one may be asked about again. What stood aside for such an entry is as it is.
 _CANDIDATES = """
     SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id,
            length(i.text) AS characters, {columns}
@@ -56,12 +58,17 @@ _CANDIDATES = """
     WHERE i.text IS NOT NULL
       AND NOT EXISTS (
         SELECT 1 FROM entries e
-        WHERE e.item_id = i.item_id AND e.state <> 'withdrawn'
-          AND (e.state IN ('waiting', 'dispatched', 'adjudicating')
-               OR e.policy_id = ANY(ARRAY(SELECT related_id FROM related_policies
-                                          WHERE policy_id = :policy_id))))
+        WHERE e.item_id = i.item_id AND {is_taken})
+      AND NOT EXISTS (
+        SELECT 1 FROM stood_aside a
+        JOIN entries e ON e.batch_id = a.batch_id AND e.item_id = a.for_item_id
+        WHERE a.item_id = i.item_id AND {is_taken})
     ORDER BY i.item_id
 """
+_IS_TAKEN = """e.state <> 'withdrawn'
+          AND (e.state IN ('waiting', 'dispatched', 'adjudicating')
+               OR e.policy_id = ANY(ARRAY(SELECT related_id FROM related_policies
+                                          WHERE policy_id = :policy_id)))"""
 
 
 def read_candidates(
@@ -79,7 +86,7 @@ def read_candidates(
     )
     names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
     rows = tx.execute(
-        text(_CANDIDATES.format(columns=columns)),
+        text(_CANDIDATES.format(columns=columns, is_taken=_IS_TAKEN)),
         {"preferred": preferred or "", "policy_id": policy.policy_id} | names,
     ).all()
     probabilities = np.array([row[3:] for row in rows], dtype=np.float64).reshape(-1, count)
@@ -117,10 +124,13 @@ def record_batch(
     size_wanted: int,
     read_at: datetime,
     chosen: Sequence[Pick],
+    aside: Mapping[ItemId, ItemId],
     training_pool_size: int,
     measuring_pool_size: int,
 ) -> None:
     """Write the batch, its picks and one waiting entry a pick, all or nothing.
+
+    `aside`: drawn items that are not asked, each with the pick that is asked for it.
 
     Their turns are the queue's to give (`queue.place`).
     """
@@ -152,9 +162,17 @@ def record_batch(
                 "strategy": pick.strategy,
                 "rank": pick.rank,
                 "inclusion_probability": pick.inclusion_probability,
+                "stands_for": pick.stands_for,
             }
             for pick in chosen
         ],
+    )
+    tx.execute(
+        text(
+            "INSERT INTO stood_aside (batch_id, item_id, for_item_id)"
+            " SELECT :batch_id, * FROM unnest(CAST(:aside AS text[]), CAST(:asked AS text[]))"
+        ),
+        {"batch_id": batch_id, "aside": list(aside), "asked": list(aside.values())},
     )
     tx.execute(
         insert(entries),
@@ -203,10 +221,12 @@ def find_batch(
         text("SELECT share, count(*) FROM picks WHERE batch_id = :b GROUP BY share ORDER BY 1"),
         {"b": batch_id},
     )
+    aside = text("SELECT count(*) FROM stood_aside WHERE batch_id = :b")
     return Batch(
         batch_id=batch_id,
         picks_by_share={share: count for share, count in counted},
         size_wanted=row.size_wanted,
         training_pool=row.training_pool_size,
         measuring_pool=row.measuring_pool_size,
+        stood_aside=tx.execute(aside, {"b": batch_id}).scalar_one(),
     )

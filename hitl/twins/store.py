@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from hitl.db.locks import lock_key
-from hitl.records import ItemId
+from hitl.records import ItemId, PolicyId
 from hitl.twins.fingerprints import Int64, Scheme, Signatures, buckets, form_ids
 from hitl.twins.pivots import NONE, Mask, Region, joined, pivots
 
@@ -44,6 +44,30 @@ class SchemeLine:
     largest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Of each linked item its cluster, and the clusters of which one is asked about already."""
+
+    of_item: Mapping[str, int]
+    asked: frozenset[int]
+
+
+_CLUSTERS = """
+    SELECT t.item_id, f.pivot_id FROM twin_items t JOIN twin_forms f USING (form_id)
+    WHERE t.scheme_id = :scheme_id
+"""
+# Open anywhere, or done or dead under a version of the policy that asks one question alike: what
+# keeps the item itself from being a candidate.
+_ASKED = """
+    SELECT DISTINCT f.pivot_id
+    FROM entries e
+    JOIN twin_items t ON t.scheme_id = :scheme_id AND t.item_id = e.item_id
+    JOIN twin_forms f USING (form_id)
+    WHERE e.state <> 'withdrawn'
+      AND (e.state IN ('waiting', 'dispatched', 'adjudicating')
+           OR e.policy_id = ANY(ARRAY(SELECT related_id FROM related_policies
+                                      WHERE policy_id = :policy_id)))
+"""
 _UNLINKED = """
     SELECT i.item_id, i.text FROM items i
     WHERE i.text IS NOT NULL AND i.item_id > :after AND NOT EXISTS (
@@ -120,6 +144,15 @@ def scheme_lines(tx: Connection) -> list[SchemeLine]:
         )
     )
     return [SchemeLine(**row) for row in rows.mappings()]
+
+
+def read_clusters(tx: Connection, scheme: Scheme, policy_id: PolicyId) -> Clusters:
+    """The clusters as they are now, for who is to choose under a policy that was kept."""
+    given = {"scheme_id": keep_scheme(tx, scheme), "policy_id": policy_id}
+    return Clusters(
+        of_item={row.item_id: row.pivot_id for row in tx.execute(text(_CLUSTERS), given)},
+        asked=frozenset(tx.execute(text(_ASKED), given).scalars()),
+    )
 
 
 def link(

@@ -31,6 +31,7 @@ _TABLES = {
     "batches": "SELECT batch_id, policy_id, recipe_id, model_version, seed, plan,"
     " training_pool_size, measuring_pool_size FROM batches",
     "picks": "SELECT * FROM picks",
+    "stood_aside": "SELECT * FROM stood_aside",
     "entries": "SELECT item_id, batch_id, policy_id, state, priority, votes_wanted, reason,"
     " closed_at IS NULL AS is_open FROM entries",
     "entry_events": "SELECT e.batch_id, e.item_id, v.from_state, v.to_state FROM entry_events v"

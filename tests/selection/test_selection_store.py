@@ -79,7 +79,7 @@ def test_items_without_content_or_already_asked_are_no_candidates(tx: Connection
 
 def test_a_batch_is_reported_back_and_refused_under_another_seed(tx: Connection) -> None:
     policy, recipe = make_policy(), Recipe()
-    add_items(tx, {"i1": "a", "i2": "b"})
+    add_items(tx, {"i1": "a", "i2": "b", "i3": "a!", "i4": "c"})
     selection.record_batch(
         tx,
         batch_id=BatchId("b1"),
@@ -94,6 +94,7 @@ def test_a_batch_is_reported_back_and_refused_under_another_seed(tx: Connection)
             Pick(ItemId("i1"), "audit", "random", 0, 0.5),
             Pick(ItemId("i2"), "uncertain", "uncertain_diverse", 0, None),
         ],
+        aside={ItemId("i3"): ItemId("i1")},
         training_pool_size=1,
         measuring_pool_size=2,
     )
@@ -104,7 +105,9 @@ def test_a_batch_is_reported_back_and_refused_under_another_seed(tx: Connection)
         )
 
     assert None is find("b2")
-    assert selection.Batch(BatchId("b1"), {"audit": 1, "uncertain": 1}, 2, 1, 2) == find("b1")
+    assert selection.Batch(BatchId("b1"), {"audit": 1, "uncertain": 1}, 2, 1, 2, 1) == find("b1")
+    left = selection.read_candidates(tx, policy=policy, preferred=None)
+    assert ["i4"] == left.item_ids.tolist(), "what stood aside is not drawn again"
     with pytest.raises(selection.BatchExists, match="exists with another seed"):
         find("b1", seed=4)
     with pytest.raises(selection.BatchExists, match="exists with another size"):

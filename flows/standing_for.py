@@ -1,0 +1,123 @@
+"""In a selection one of each cluster of near copies is asked, and stands for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from flows.candidate_pools import pool_of
+from hitl import twins
+from hitl.policy import Policy
+from hitl.recipe import AUDIT, Recipe
+from hitl.records import ItemId, Pick
+from hitl.selection import Candidates
+from sampling import draw_clusters
+from sampling.plan import stream_of
+
+Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Candidates with their clusters. Of N candidates, `clusters` (N,) has equal numbers for near
+    copies, and `is_asked` (N,) says of which something is asked about already."""
+
+    candidates: Candidates
+    clusters: Codes
+    is_asked: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.candidates)
+
+    def where(self, rows: NDArray[np.bool_]) -> Crowd:
+        return Crowd(self.candidates.where(rows), self.clusters[rows], self.is_asked[rows])
+
+
+def crowd_of(tx: Connection, candidates: Candidates, *, policy: Policy, recipe: Recipe) -> Crowd:
+    """Their clusters as they are now; each item on its own where the recipe wants none, or where
+    it came in too late to be linked."""
+    count = len(candidates)
+    if not recipe.twins.is_on:
+        return Crowd(candidates, np.arange(count), np.zeros(count, dtype=np.bool_))
+    scheme = twins.text_scheme(recipe.twins.least_similarity)
+    known = twins.read_clusters(tx, scheme, policy.policy_id)
+    numbers: dict[int | str, int] = {}
+    clusters = np.empty(count, dtype=np.int64)
+    is_asked = np.zeros(count, dtype=np.bool_)
+    for row, item_id in enumerate(candidates.item_ids.tolist()):
+        cluster = known.of_item.get(item_id)
+        clusters[row] = numbers.setdefault(item_id if cluster is None else cluster, len(numbers))
+        is_asked[row] = cluster in known.asked
+    return Crowd(candidates, clusters, is_asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Audits:
+    """The audit's picks, the items that stand aside for one of them, and all their clusters."""
+
+    picks: tuple[Pick, ...]
+    aside: dict[ItemId, ItemId]
+    clusters: Codes
+
+
+def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, seed: int) -> Audits:
+    """A simple random draw, whatever any model thinks, that asks one of each cluster it meets.
+
+    About `limit` are asked, exactly so where nothing is a near copy. That some of a cluster are
+    asked about already does not keep the others out: they came later, and are measured too.
+    """
+    pool = pool_of(
+        replace(measuring.candidates, group_ids=measuring.clusters.astype(str).astype(object)),
+        policy,
+    )
+    drawn = draw_clusters(pool, limit=limit, rng=stream_of(seed, AUDIT))
+    names = measuring.candidates.item_ids
+    picks = [
+        Pick(
+            item_id=ItemId(names[row]),
+            share=AUDIT,
+            strategy="random",
+            rank=rank,
+            inclusion_probability=float(drawn.inclusion_probability[rank]),
+            stands_for=int(drawn.stands_for[rank]),
+        )
+        for rank, row in enumerate(drawn.rows.tolist())
+    ]
+    aside = zip(names[drawn.aside].tolist(), names[drawn.aside_for].tolist(), strict=True)
+    return Audits(
+        tuple(picks),
+        {ItemId(one): ItemId(asked) for one, asked in aside},
+        measuring.clusters[drawn.rows],
+    )
+
+
+def one_each(training: Crowd, taken: Codes, *, seed: int) -> tuple[Candidates, dict[str, int]]:
+    """One candidate of each cluster of which nothing is asked, nor taken just now; and of each how
+    many it stands for. Of these, each was as likely to be the one."""
+    free = training.where(~training.is_asked & ~np.isin(training.clusters, taken))
+    order = np.random.default_rng([seed, len(free)]).permutation(len(free))
+    _, first, size = np.unique(free.clusters[order], return_index=True, return_counts=True)
+    rows = order[first]
+    by_id = np.argsort(rows)  # candidates stand in the order of their ids
+    kept = free.candidates.where(rows[by_id])
+    return kept, dict(zip(kept.item_ids.tolist(), size[by_id].tolist(), strict=True))
+
+
+def with_counts(picks: Sequence[Pick], stands_for: dict[str, int]) -> list[Pick]:
+    """The picks with how many each stands for, and the chance that it was this one of them."""
+    return [
+        replace(
+            pick,
+            stands_for=stands_for[pick.item_id],
+            inclusion_probability=(
+                None
+                if pick.inclusion_probability is None
+                else pick.inclusion_probability / stands_for[pick.item_id]
+            ),
+        )
+        for pick in picks
+    ]
