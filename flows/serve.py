@@ -7,17 +7,21 @@ import errno
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from importlib.metadata import version
 
 import uvicorn
+from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from flows import steps
+from flows.collector import AT_ONCE, Collector, Looks
 from flows.push_decisions import push_decisions
 from flows.wiring import World
 from hitl import web
 from hitl.db import begin, check_schema
 from hitl.errors import Refused
+from hitl.web.store import Wakeup
 
 # Answers that are being written at a stop get this long.
 _GRACE_SECONDS = 20
@@ -34,19 +38,64 @@ class AddressRefused(Refused):
         self.port = port
 
 
-def application(world: World) -> ASGIApp:
+def application(world: World, *, collector: Collector | None = None) -> FastAPI:
     """The web application over this world."""
 
-    def figures() -> Iterator[web.Figure]:
+    def in_database() -> list[web.Figure]:
         with begin(world.engine) as tx:
-            yield from web.store.figures(tx)
+            return list(web.store.figures(tx))
+
+    figures: dict[str, web.Figures] = {"database": in_database}
+    if collector is not None:
+        figures["collector"] = collector.figures
+
+    def check() -> None:
+        check_schema(world.engine)
+        if collector is not None:
+            collector.check()
 
     return web.create_app(
-        check=lambda: check_schema(world.engine),
-        figures={"database": lambda: list(figures())},
+        check=check,
+        figures=figures,
         version=version("hitl"),
         push=_push_door(world),
+        webhook=_webhook_door(world, collector),
     )
+
+
+def collector_of(world: World, *, poll_seconds: float) -> Collector:
+    """What collects beside the web application, in a thread of its own once it is started."""
+
+    def pending() -> list[Wakeup]:
+        with begin(world.engine) as tx:
+            return web.store.wakeups(tx, limit=AT_ONCE)
+
+    def forget(followed: Sequence[Wakeup]) -> None:
+        with begin(world.engine) as tx:
+            web.store.forget_wakeups(tx, followed)
+
+    looks = Looks(
+        some=lambda task_ids: steps.collect_tasks(world, task_ids=task_ids),
+        all=lambda: steps.collect_annotations(world),
+        pending=pending,
+        forget=forget,
+    )
+    return Collector(looks, clock=time.monotonic, poll_seconds=poll_seconds)
+
+
+def _webhook_door(world: World, collector: Collector | None) -> web.WebhookDoor | None:
+    secret = world.settings.webhook_secret
+    if secret is None:
+        return None
+    from hitl.labelstudio import SECRET_HEADER  # its SDK takes seconds to import
+
+    def wake(project_id: int, task_ids: Sequence[int]) -> None:
+        with begin(world.engine) as tx:
+            is_ours = web.store.wake(tx, project_id, task_ids)
+        if is_ours and collector is not None:
+            collector.nudge()
+
+    return web.WebhookDoor(SECRET_HEADER, secret.get_secret_value(), wake)
 
 
 def _push_door(world: World) -> web.PushDoor | None:

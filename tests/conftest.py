@@ -138,7 +138,12 @@ def label_studio_server(label_studio_venv: Path) -> Iterator[RunningLabelStudio]
         return
     # A short path: it holds the socket of a Postgres.
     with tempfile.TemporaryDirectory(prefix="hitl-ls-", ignore_cleanup_errors=True) as folder:
-        stack = Stack(Path(folder) / "state", prefect=False, label_studio_venv=label_studio_venv)
+        stack = Stack(
+            Path(folder) / "state",
+            prefect=False,
+            label_studio_venv=label_studio_venv,
+            webhook_url="http://127.0.0.1/",  # so that a test may listen there
+        )
         try:
             endpoints = stack.up()
             assert endpoints.label_studio_url is not None

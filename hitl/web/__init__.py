@@ -7,6 +7,7 @@ from hitl.web.figures import Figure, Figures
 from hitl.web.problems import RequestRefused
 from hitl.web.push import Answer, KeyTaken, Limits, Push, PushDoor
 from hitl.web.tokens import Tokens
+from hitl.web.webhook import WebhookDoor
 
 __all__ = [
     "Allowance",
@@ -19,6 +20,7 @@ __all__ = [
     "PushDoor",
     "RequestRefused",
     "Tokens",
+    "WebhookDoor",
     "create_app",
     "store",
 ]

@@ -13,10 +13,12 @@ from starlette.responses import JSONResponse
 from hitl.errors import HitlError
 from hitl.web import description
 from hitl.web import push as push_route
+from hitl.web import webhook as webhook_route
 from hitl.web.figures import Figures, Metrics
 from hitl.web.guard import Guard, answer_to
 from hitl.web.problems import RequestRefused
 from hitl.web.push import PushDoor
+from hitl.web.webhook import WebhookDoor
 
 # Prometheus reads the version of its text format from here.
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
@@ -28,6 +30,7 @@ def create_app(
     figures: Mapping[str, Figures],
     version: str,
     push: PushDoor | None = None,
+    webhook: WebhookDoor | None = None,
 ) -> FastAPI:
     """The application of `hitl serve`.
 
@@ -36,6 +39,7 @@ def create_app(
         figures: what /metrics adds to this process's own counts, by the source's name.
         version: what /openapi.json says this is.
         push: how producers push; None: they cannot.
+        webhook: what a webhook of Label Studio wakes; None: it is not listened to.
     """
     metrics = Metrics(figures)
     app = FastAPI(
@@ -77,6 +81,18 @@ def create_app(
             tags=["producers"],
             response_model=None,
             openapi_extra=description.PUSH,
+        )
+    if webhook is not None:
+        app.add_api_route(
+            "/webhooks/label-studio",
+            webhook_route.Route(webhook).__call__,
+            methods=["POST"],
+            status_code=204,
+            name="label_studio_webhook",
+            summary="A hint of Label Studio's that something changed",
+            tags=["Label Studio"],
+            response_model=None,
+            openapi_extra=description.WEBHOOK,
         )
     _describe(app)
     return app

@@ -129,4 +129,31 @@ PUSH: dict[str, Any] = {
     },
 }
 
+WEBHOOK: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "X-Hitl-Webhook-Secret",
+            "in": "header",
+            "required": True,
+            "schema": {"type": "string"},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "description": "Of all that Label Studio sends, two numbers are read.",
+                },
+                "example": {
+                    "action": "ANNOTATION_CREATED",
+                    "task": {"id": 17},
+                    "project": {"id": 3},
+                },
+            }
+        },
+    },
+}
+
 SECURITY_SCHEMES = {"token": {"type": "http", "scheme": "bearer"}}

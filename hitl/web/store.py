@@ -1,17 +1,21 @@
-"""The web room in SQL: figures for a scrape, and what was answered to whom."""
+"""The web room in SQL: figures for a scrape, what was answered to whom, and who must look."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from hitl.db.locks import lock_key
 from hitl.db.schema import api_requests
+from hitl.db.schema import wakeups as asked_for
 from hitl.web.figures import Figure
+
+# How long a producer may take to send the same again.
+KEPT = timedelta(days=30)
 
 # A scrape must not pile up behind a lock or a long scan.
 _HASTE = "SET LOCAL statement_timeout = '5s'"
@@ -32,11 +36,35 @@ SELECT p.name AS policy,
        max(l.entries_since_snapshot) AS since_snapshot
 FROM dashboard.loop_lag l JOIN policies p USING (policy_id) GROUP BY 1 ORDER BY 1
 """
-
-
-def ping(tx: Connection) -> None:
-    """Return if the database answers a statement."""
-    tx.execute(text("SELECT 1"))
+# What another push is about to delete is left to it.
+_FORGET_OLD = """
+DELETE FROM api_requests WHERE (producer, idempotency_key) IN (
+    SELECT producer, idempotency_key FROM api_requests
+    WHERE accepted_at < now() - CAST(:kept AS interval)
+    ORDER BY accepted_at LIMIT 10 FOR UPDATE SKIP LOCKED
+)
+"""
+_WAITING = """
+SELECT count(*) AS wakeups,
+       coalesce(extract(epoch FROM clock_timestamp() - min(asked_at)), 0)::float8 AS oldest
+FROM wakeups
+"""
+# In one order, so that two of them at once wait for each other and never deadlock.
+_WAKE = """
+INSERT INTO wakeups (project_id, task_id)
+SELECT DISTINCT p.project_id, coalesce(t.task_id, 0)
+FROM labelling_projects p
+LEFT JOIN unnest(CAST(:task_ids AS bigint[])) said ON true
+LEFT JOIN tasks t ON t.project_id = p.project_id AND t.task_id = said
+WHERE p.project_id = :project_id ORDER BY 1, 2
+ON CONFLICT (project_id, task_id) DO UPDATE SET asked_at = clock_timestamp()
+"""
+_FORGET_WAKEUPS = """
+DELETE FROM wakeups w USING unnest(
+    CAST(:project_ids AS int[]), CAST(:task_ids AS bigint[]), CAST(:moments AS timestamptz[])
+) AS one (project_id, task_id, asked_at)
+WHERE w.project_id = one.project_id AND w.task_id = one.task_id AND w.asked_at = one.asked_at
+"""
 
 
 def figures(tx: Connection) -> Iterator[Figure]:
@@ -57,6 +85,9 @@ def figures(tx: Connection) -> Iterator[Figure]:
         says = "Entries whose labels are newer than the newest snapshot."
         about = {"policy": row.policy}
         yield Figure("hitl_entries_since_snapshot", says, row.since_snapshot, about)
+    row = tx.execute(text(_WAITING)).one()
+    yield Figure("hitl_wakeups", "Webhooks that no collection has followed yet.", row.wakeups)
+    yield Figure("hitl_wakeup_oldest_seconds", "How long the oldest of them waits.", row.oldest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +118,12 @@ def accepted(tx: Connection, *, producer: str, key: str) -> Accepted | None:
 def accept(
     tx: Connection, *, producer: str, key: str, body_hash: str, rows: int, answer: dict[str, Any]
 ) -> None:
-    """Keep an answer, in the transaction that stores what it speaks of."""
+    """Keep an answer, in the transaction that stores what it speaks of.
+
+    Some that are older than `KEPT` go for it. The rows that they speak of have keys of their own:
+    pushed anew, they are known and change nothing.
+    """
+    tx.execute(text(_FORGET_OLD), {"kept": KEPT})
     tx.execute(
         insert(api_requests).values(
             producer=producer,
@@ -99,10 +135,39 @@ def accept(
     )
 
 
-def forget_accepted(tx: Connection, *, older_than: timedelta) -> int:
-    """Delete answers that nobody will ask for again; how many.
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """Somebody said that something changed there. `task_id` 0 is the whole project."""
 
-    The rows themselves have keys of their own: pushed anew, they are known and change nothing.
+    project_id: int
+    task_id: int
+    asked_at: datetime
+
+
+def wake(tx: Connection, project_id: int, task_ids: Sequence[int]) -> bool:
+    """Remember that these tasks may have changed; whether it is a project of ours.
+
+    None of it is believed: a task that we do not know counts as its project, a project that we do
+    not know as nothing. Said again, it is the same row with a later moment.
     """
-    gone = delete(api_requests).where(api_requests.c.accepted_at < func.now() - older_than)
-    return tx.execute(gone).rowcount
+    ids = sorted({one for one in task_ids if 0 < one < 2**63})
+    known = {"project_id": project_id, "task_ids": ids}
+    return bool(tx.execute(text(_WAKE), known).rowcount) if 0 < project_id < 2**31 else False
+
+
+def wakeups(tx: Connection, *, limit: int) -> list[Wakeup]:
+    """What nobody has looked at yet, the longest waiting first."""
+    rows = tx.execute(select(asked_for).order_by(asked_for.c.asked_at).limit(limit))
+    return [Wakeup(row.project_id, row.task_id, row.asked_at) for row in rows]
+
+
+def forget_wakeups(tx: Connection, followed: Sequence[Wakeup]) -> None:
+    """Let go of those that were followed. One that was said again meanwhile stays."""
+    tx.execute(
+        text(_FORGET_WAKEUPS),
+        {
+            "project_ids": [one.project_id for one in followed],
+            "task_ids": [one.task_id for one in followed],
+            "moments": [one.asked_at for one in followed],
+        },
+    )

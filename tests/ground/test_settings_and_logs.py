@@ -66,6 +66,8 @@ def test_a_producer_may_have_two_tokens_while_one_takes_the_others_place(
             {"HITL_API_TOKENS": "a=hunter2-hunter2-hunter2,b=hunter2-hunter2-hunter2"},
             "the same token stands there twice",
         ),
+        ({"HITL_WEBHOOK_SECRET": "hunter2"}, "HITL_WEBHOOK_SECRET: write 16 to 200"),
+        ({"HITL_WEBHOOK_URL": "http://h/hook"}, "HITL_WEBHOOK_SECRET: set both, or neither"),
         ({"HITL_ZZZ": "hunter2"}, "HITL_ZZZ: there is no such setting; unset it"),
     ],
 )

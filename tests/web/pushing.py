@@ -29,6 +29,8 @@ TOKENS = f"ranker={TOKEN},ranker={NEXT_TOKEN},scanner={OTHER_TOKEN}"
 def world_of(engine: Engine, **settings: Any) -> World:
     """A world on this database, without Label Studio."""
     settings.setdefault("api_tokens", SecretStr(TOKENS))
+    if "webhook_secret" in settings:
+        settings.setdefault("webhook_url", "http://127.0.0.1/webhooks/label-studio")
     return cast(
         World,
         SimpleNamespace(

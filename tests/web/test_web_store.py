@@ -22,7 +22,7 @@ def test_the_queue_is_counted_by_policy_name_over_all_its_versions(tx: Connectio
     found = {
         (one.name, one.labels.get("state")): one.value
         for one in web.store.figures(tx)
-        if one.labels["policy"] == "community"
+        if one.labels.get("policy") == "community"
     }
 
     assert 3 == found["hitl_queue_entries", "waiting"]
@@ -41,3 +41,21 @@ def test_a_closed_entry_has_no_age(tx: Connection) -> None:
 
     assert "hitl_queue_entries" in found
     assert "hitl_queue_oldest_seconds" not in found
+
+
+def test_answers_that_nobody_asks_for_any_more_go_as_new_ones_come(tx: Connection) -> None:
+    def keep(key: str) -> None:
+        web.store.accept(tx, producer="a", key=key, body_hash="x", rows=1, answer={})
+
+    for key in ("old", "young"):
+        keep(key)
+    tx.execute(
+        text(
+            "UPDATE api_requests SET accepted_at = now() - interval '31 days'"
+            " WHERE idempotency_key = 'old'"
+        )
+    )
+    keep("new")
+
+    left = tx.execute(text("SELECT idempotency_key FROM api_requests ORDER BY 1")).scalars().all()
+    assert ["new", "young"] == left
