@@ -56,7 +56,7 @@ def collect_annotations(
     the cursor.
 
     Args:
-        now: when deletions are dated, and by which the next sweep is due.
+        now: by which the next sweep is due; no fact is dated by it.
         sweep: True looks at every task ever; None when it is due; False not.
 
     Raises:
@@ -146,8 +146,9 @@ class _Reading:
         with begin(self.engine) as tx:
             cursor = answers.cursor(tx, self.project_id)
         self._poll(cursor.watermark)
+        # Either way round: after a run whose clock was a day ahead, none would be due for a day.
         due = cursor.swept_at is None or (
-            self.keeper.now - cursor.swept_at
+            abs(self.keeper.now - cursor.swept_at)
             >= timedelta(minutes=self.recipe.collect.sweep_minutes)
         )
         if sweep or (sweep is None and due):
@@ -172,7 +173,7 @@ class _Reading:
         if not every:
             with begin(self.engine) as tx:
                 first = store.oldest_task_to_sweep(
-                    tx, self.project_id, closed_since=self.keeper.now - _SWEPT_AFTER_CLOSING
+                    tx, self.project_id, closed_within=_SWEPT_AFTER_CLOSING
                 )
         if first is not None:
             for page in self.label_studio.marks(self.project_id, from_task_id=first):

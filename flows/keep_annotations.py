@@ -74,7 +74,10 @@ _UNITED = ("swept", "entries")
 
 @dataclass(slots=True)
 class Keeper:
-    """Stores what the tasks of one project show. Safe to show it the same again."""
+    """Stores what the tasks of one project show. Safe to show it the same again.
+
+    `now` says when a sweep is due and dates nothing.
+    """
 
     engine: Engine
     label_studio: LabelStudio
@@ -147,8 +150,10 @@ class Keeper:
         held = answers.newest_versions(
             tx, project_id=self.project_id, task_ids=[task.task_id for task in seen]
         )
+        # Dated as all other versions are, by Label Studio: a deletion moves its task's moment.
+        moved_at = {task.task_id: task.updated_at for task in seen}
         gone = [
-            deleted_version(one, now=self.now)
+            deleted_version(one, now=moved_at[one.task_id])
             for one in held.values()
             if one.unique_id not in ids and one.kind is not AnnotationKind.DELETED
         ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -254,15 +254,23 @@ def states(tx: Connection, entry_ids: Sequence[EntryId]) -> dict[EntryId, EntryS
     return {EntryId(row.entry_id): EntryState(row.state) for row in rows}
 
 
-def oldest_task_to_sweep(tx: Connection, project_id: int, *, closed_since: datetime) -> int | None:
-    """The lowest id of a task whose entry is open or closed since then. None: there is none."""
+def oldest_task_to_sweep(
+    tx: Connection, project_id: int, *, closed_within: timedelta
+) -> int | None:
+    """The lowest id of a task whose entry is open, or was closed within this time. None: none is.
+
+    By the database's clock, which dates the closing too.
+    """
     found: int | None = tx.execute(
         select(func.min(tasks.c.task_id))
         .join(entries, entries.c.entry_id == tasks.c.entry_id)
         .where(
             tasks.c.project_id == project_id,
             entries.c.state.in_(UNRESOLVED)
-            | (tasks.c.archived_at.is_(None) & (entries.c.closed_at >= closed_since)),
+            | (
+                tasks.c.archived_at.is_(None)
+                & (entries.c.closed_at >= func.clock_timestamp() - closed_within)
+            ),
         )
     ).scalar()
     return found

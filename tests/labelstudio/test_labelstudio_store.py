@@ -98,6 +98,6 @@ def test_the_sweep_begins_at_the_oldest_task_that_is_open_or_freshly_closed(
     pushes.adopt(tx, UUID(int=1), Stage.REVIEW, {one: 10 + at for at, one in enumerate(entry_ids)})
     tx.execute(schema.entries.update().where(schema.entries.c.item_id != "c").values(state="done"))
 
-    # The database's clock closed them; both bounds lie years away from it.
-    assert 12 == store.oldest_task_to_sweep(tx, 1, closed_since=NOON.replace(year=9000))
-    assert 10 == store.oldest_task_to_sweep(tx, 1, closed_since=NOON.replace(year=1990))
+    # The database's clock closed them; both bounds lie a day away from it.
+    assert 12 == store.oldest_task_to_sweep(tx, 1, closed_within=-timedelta(days=1))
+    assert 10 == store.oldest_task_to_sweep(tx, 1, closed_within=timedelta(days=1))
