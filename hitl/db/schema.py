@@ -341,8 +341,8 @@ entry_moves = Table(
 entry_events = Table(
     "entry_events",
     metadata,
-    Column("event_id", BigInteger, Identity(always=True), primary_key=True),
-    Column("entry_id", BigInteger, nullable=False, index=True),
+    Column("event_id", BigInteger, Identity(always=True), nullable=False),
+    Column("entry_id", BigInteger, nullable=False),
     Column("from_state", Text),
     Column("to_state", Text, nullable=False),
     Column("lane", Text, nullable=False, server_default=UNROUTED),
@@ -350,6 +350,7 @@ entry_events = Table(
     Column("lease_id", BigInteger),
     Column("reason", Text),
     _now("happened_at"),
+    PrimaryKeyConstraint("entry_id", "event_id"),
 )
 
 # What a tool that pulls work holds: up to so many entries at once, until a moment. One row a

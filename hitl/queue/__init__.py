@@ -4,20 +4,10 @@
 the same order; neither takes what the other has.
 """
 
+from hitl.queue.endings.store import complete, escalate, escalate_waiting, release, skip
 from hitl.queue.errors import LeaseLost, NoSkill, NothingOpen, NotInQueue, SkipsUsedUp
 from hitl.queue.lanes import Facts, Opened, Overflow, lane_of, routed, within_quotas
-from hitl.queue.leases.store import (
-    Lease,
-    LeasedEntry,
-    claim,
-    complete,
-    escalate,
-    escalate_waiting,
-    expire,
-    heartbeat,
-    release,
-    skip,
-)
+from hitl.queue.leases.store import Lease, LeasedEntry, claim, expire, heartbeat
 from hitl.queue.routing.store import (
     Skill,
     allow,

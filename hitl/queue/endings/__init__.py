@@ -1,0 +1,1 @@
+"""How entries leave a lease: answered, given back, skipped, escalated."""
