@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import multiprocessing
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
 from typing import Any
 
+import psutil
 from sqlalchemy.engine import make_url
 
 PER_CLAIM = 100
@@ -29,7 +32,15 @@ def check_peer() -> None:
         raise NoPeer
 
 
-def seconds_to_empty(work: Callable[..., None], url: str, *, workers: int) -> float:
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """What emptying a queue took: seconds on the clock, and CPU seconds of workers and server."""
+
+    wall: float
+    cpu: float
+
+
+def empty(work: Callable[..., None], url: str, *, workers: int, postmaster: int) -> Emptied:
     """From the moment all workers are ready until the last has found nothing more to do."""
     ready = _PROCESSES.Barrier(workers + 1)
     ended: Any = _PROCESSES.SimpleQueue()
@@ -39,11 +50,24 @@ def seconds_to_empty(work: Callable[..., None], url: str, *, workers: int) -> fl
     for one in processes:
         one.start()
     ready.wait()
-    start = time.monotonic()
-    moments = [ended.get() for _ in processes]
+    start, server = time.monotonic(), _cpu_of_server(postmaster)
+    told = [ended.get() for _ in processes]
+    used = _cpu_of_server(postmaster) - server
     for one in processes:
         one.join()
-    return float(max(moments) - start)
+    return Emptied(max(at for at, _ in told) - start, used + sum(cpu for _, cpu in told))
+
+
+def _cpu_of_server(postmaster: int) -> float:
+    """CPU seconds of a Postgres so far, its backends that have ended included."""
+    root = psutil.Process(postmaster)
+    total = 0.0
+    for one in [root, *root.children()]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            spent = one.cpu_times()
+            total += spent.user + spent.system
+    ended = root.cpu_times()
+    return total + ended.children_user + ended.children_system
 
 
 def ours(url: str, number: int, ready: Barrier, ended: Any) -> None:
@@ -57,6 +81,7 @@ def ours(url: str, number: int, ready: Barrier, ended: Any) -> None:
         with connection.begin():
             queue.skills_of(connection)
         ready.wait()
+        begun = time.process_time()
         done = None
         while True:
             with connection.begin():
@@ -70,7 +95,7 @@ def ours(url: str, number: int, ready: Barrier, ended: Any) -> None:
             with connection.begin():
                 queue.heartbeat(connection, lease, seconds=SECONDS)
             done = lease
-        ended.put(time.monotonic())
+        ended.put((time.monotonic(), time.process_time() - begun))
     engine.dispose()
 
 
@@ -94,8 +119,9 @@ async def _drain(dsn: str, ready: Barrier, ended: Any) -> None:
         """Nothing to do."""
 
     await asyncio.to_thread(ready.wait)
+    begun = time.process_time()
     await peer.run(batch_size=PER_CLAIM, mode=QueueExecutionMode.drain)
-    ended.put(time.monotonic())
+    ended.put((time.monotonic(), time.process_time() - begun))
 
 
 def fill_peer(url: str, count: int) -> None:
