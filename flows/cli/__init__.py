@@ -16,6 +16,7 @@ from flows.cli import (
     serve,
     servers,
     strategies,
+    stress,
     twins,
 )
 from flows.cli.output import errors
@@ -40,6 +41,7 @@ for room in (
     strategies.app,
     partitioned.app,
     replay.app,
+    stress.app,
     demo.app,
 ):
     # One flat list of commands; a Typer per file only keeps the files small.

@@ -10,6 +10,7 @@ from hitl.db.engine import (
 )
 from hitl.db.locks import AlreadyRunning, single_flight
 from hitl.db.migrate import SchemaAhead, SchemaBehind, check_schema, migrate
+from hitl.db.scratch import count_rows, scratch_database
 from hitl.db.versions import UnknownPolicy, keep_policy, keep_recipe, list_policies
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "begin",
     "check_schema",
     "connect",
+    "count_rows",
     "keep_policy",
     "keep_recipe",
     "list_policies",
     "migrate",
+    "scratch_database",
     "single_flight",
 ]

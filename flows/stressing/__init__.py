@@ -1,0 +1,1 @@
+"""What `hitl stress` is made of."""
