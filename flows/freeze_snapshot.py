@@ -7,6 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from flows.offer_labels import proposed_examples
+from flows.standing_for import clusters_to_part
 from hitl import datasets, logs
 from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet
@@ -71,7 +73,9 @@ def freeze_snapshot(
             labelled = datasets.read_examples(
                 tx, policy.policy_id, measuring_fraction=fraction, upto_label_id=upto
             )
-        rows = datasets.on_one_side(labelled)
+            labelled += proposed_examples(tx, policy.policy_id, recipe, upto=upto)
+            near = clusters_to_part(tx, labelled, recipe)
+        rows = datasets.on_one_side(labelled, near)
         if not rows:
             raise NothingToFreeze(policy.policy_id)
         frozen = datasets.write_snapshot(

@@ -18,6 +18,7 @@ from flows.candidate_pools import (
     shortlist_of,
 )
 from flows.link_twins import link_twins
+from flows.offer_labels import offer_labels, picks_to_check
 from flows.standing_for import crowd_of, draw_audits, one_each, with_counts
 from hitl import datasets, logs, queue, selection
 from hitl.db import begin, keep_policy, single_flight
@@ -114,8 +115,11 @@ def select_batch(
     rule = recipe.selection
     _check_categories(rule.shares, policy)
     size = rule.batch_size if limit is None else limit
-    if recipe.twins.is_on:
+    is_apart = recipe.twins.is_on
+    if is_apart:
         link_twins(engine, recipe=recipe)
+    if recipe.twins.offers_labels:
+        offer_labels(engine, policy=policy, recipe=recipe)
     # One lock for all policies: an item may be open under one of them only.
     with single_flight(engine, "select"):
         with begin(engine) as tx:
@@ -141,10 +145,14 @@ def select_batch(
         )
         on_measuring = np.array([side is Split.TEST for side in sides], dtype=bool)
         measuring = crowd.where(on_measuring)
+        on_training = crowd.where(~on_measuring)
         training = crowd.where(~on_measuring & candidates.in_band)
         wanted = max(1, round(size * rule.audit_fraction))
         audits = draw_audits(measuring, policy, limit=wanted, seed=seed)
-        apart, stands_for = one_each(training, audits.clusters, seed=seed)
+        with begin(engine) as tx:
+            checks = picks_to_check(tx, on_training, policy, recipe, limit=max(1, size // 10))
+        checked = np.isin(training.candidates.item_ids, [one.item_id for one in checks])
+        apart, stands_for = one_each(training, training.clusters[checked], seed=seed)
         shortlist = shortlist_of(apart, rule.candidates_limit, policy=policy, seed=seed)
         items = [ItemId(one) for one in shortlist.item_ids]
         embeddings = Embeddings(engine, items, model[1]) if model else None
@@ -155,13 +163,13 @@ def select_batch(
             rule.shares,
             lambda: pool_of(shortlist, policy, embeddings, asked),
             columns=columns_of(shortlist, policy),
-            limit=max(size - (len(audits.picks) if recipe.twins.is_on else wanted), 0),
+            limit=max(size - len(checks) - (len(audits.picks) if is_apart else wanted), 0),
             seed=seed + 1,
             threads=recipe.training.threads,
         )
         # No worth for audits: whatever the model thinks of them, their turn owes it nothing.
         worth = selection.worth_by_rank(others.rank.tolist(), others.share)
-        chosen = [*audits.picks, *with_counts(_picks(others, worth), stands_for)]
+        chosen = [*audits.picks, *checks, *with_counts(_picks(others, worth), stands_for)]
         if not chosen:
             raise NothingToAsk(policy.name)
         with begin(engine) as tx:

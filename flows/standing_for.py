@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from flows.candidate_pools import pool_of
 from hitl import twins
+from hitl.datasets import SourcedExample
 from hitl.policy import Policy
 from hitl.recipe import AUDIT, Recipe
 from hitl.records import ItemId, Pick
@@ -24,7 +25,7 @@ Codes = NDArray[np.int64]
 @dataclass(frozen=True, slots=True)
 class Crowd:
     """Candidates with their clusters. Of N candidates, `clusters` (N,) has equal numbers for near
-    copies, and `is_asked` (N,) says of which something is asked about already."""
+    copies, and `is_asked` (N,) says of which something is asked about already, but by an audit."""
 
     candidates: Candidates
     clusters: Codes
@@ -55,13 +56,25 @@ def crowd_of(tx: Connection, candidates: Candidates, *, policy: Policy, recipe: 
     return Crowd(candidates, clusters, is_asked)
 
 
+def clusters_to_part(
+    tx: Connection, rows: Sequence[SourcedExample], recipe: Recipe
+) -> dict[str, int]:
+    """The clusters of examples: none may both train and measure. None where the recipe has none.
+
+    A text of one side that came in since the last selection is linked by the next.
+    """
+    if not recipe.twins.is_on:
+        return {}
+    scheme = twins.text_scheme(recipe.twins.least_similarity)
+    return twins.clusters_of(tx, scheme, [row.example.item_id for row in rows])
+
+
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """The audit's picks, the items that stand aside for one of them, and all their clusters."""
+    """The audit's picks, and the items that stand aside, each for one of them."""
 
     picks: tuple[Pick, ...]
     aside: dict[ItemId, ItemId]
-    clusters: Codes
 
 
 def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, seed: int) -> Audits:
@@ -88,16 +101,16 @@ def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, seed: int) -> A
         for rank, row in enumerate(drawn.rows.tolist())
     ]
     aside = zip(names[drawn.aside].tolist(), names[drawn.aside_for].tolist(), strict=True)
-    return Audits(
-        tuple(picks),
-        {ItemId(one): ItemId(asked) for one, asked in aside},
-        measuring.clusters[drawn.rows],
-    )
+    return Audits(tuple(picks), {ItemId(one): ItemId(asked) for one, asked in aside})
 
 
 def one_each(training: Crowd, taken: Codes, *, seed: int) -> tuple[Candidates, dict[str, int]]:
     """One candidate of each cluster of which nothing is asked, nor taken just now; and of each how
-    many it stands for. Of these, each was as likely to be the one."""
+    many it stands for. Of these, each was as likely to be the one.
+
+    That a copy is audited does not matter: were it to, whatever comes in waves would be measured
+    and never learned.
+    """
     free = training.where(~training.is_asked & ~np.isin(training.clusters, taken))
     order = np.random.default_rng([seed, len(free)]).permutation(len(free))
     _, first, size = np.unique(free.clusters[order], return_index=True, return_counts=True)

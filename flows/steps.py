@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from flows.keep_annotations import CollectReport
     from flows.link_twins import LinkReport
     from flows.measure import MeasureReport
+    from flows.offer_labels import OfferReport
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
     from flows.select_batch import BatchReport
@@ -114,6 +115,13 @@ def link_twins(world: World, *, progress: Progress = _silent) -> LinkReport:
         progress(texts, None)
 
     return step.link_twins(world.engine, recipe=world.recipe, progress=told)
+
+
+def offer_labels(world: World, *, progress: Progress = _silent) -> OfferReport:
+    """Propose what was said of one near copy for the others. `select_batch` does so by itself."""
+    from flows import offer_labels as step
+
+    return step.offer_labels(world.engine, policy=world.policy, recipe=world.recipe)
 
 
 def dispatch_batch(

@@ -67,6 +67,9 @@ class Intake(_Strict):
 AUDIT = "audit"
 """The share that is always on. Its labels measure and never train; all others' only train."""
 
+PROPOSALS = "proposals"
+"""The share that checks what is proposed for near copies."""
+
 
 LEAST_AUDIT = 0.05
 
@@ -115,6 +118,8 @@ class SelectionRecipe(_Strict):
             )
         if AUDIT in names:
             raise ValueError(f"a share is named {AUDIT!r}, which is the random one's; rename it")
+        if PROPOSALS in names:
+            raise ValueError(f"a share is named {PROPOSALS!r}, which checks proposals; rename it")
         return self
 
 
@@ -178,11 +183,26 @@ class TwinsRecipe(_Strict):
     """Near copies (docs/twins.md). Where `is_on`, one of them is reviewed for all.
 
     Texts are near copies from `least_similarity` on: the Jaccard similarity of their runs of four
-    characters.
+    characters. Where `offers_labels`, what was said of one on the training side is proposed for the
+    others there. Each offer is checked by a reviewer with the chance `audit_of_offers`, or with
+    less where that would be more than `audits_an_answer` on average. Nothing is learned from
+    proposals but where `trains_on_offers`.
     """
 
     is_on: bool = False
     least_similarity: Annotated[float, Field(ge=0.5, le=1.0, allow_inf_nan=False)] = 0.7
+    offers_labels: bool = False
+    audit_of_offers: Annotated[float, Field(ge=0.01, le=1.0, allow_inf_nan=False)] = 0.1
+    audits_an_answer: Annotated[int, Field(ge=1, le=1000)] = 3
+    trains_on_offers: bool = False
+
+    @model_validator(mode="after")
+    def _what_is_used_is_on(self) -> Self:
+        if self.offers_labels and not self.is_on:
+            raise ValueError("offers_labels needs is_on: set both, or neither")
+        if self.trains_on_offers and not self.offers_labels:
+            raise ValueError("trains_on_offers needs offers_labels: set both, or neither")
+        return self
 
 
 class DispatchRecipe(_Strict):

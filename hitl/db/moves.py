@@ -139,6 +139,7 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "breaches": (),
     "votes": (),
     "labels": (),
+    "proposals": (),
     "snapshots": ("path", "last_label_id"),
     "model_versions": ("state", "path"),
     "evaluations": (),

@@ -752,3 +752,19 @@ twin_items = Table(
     Column("form_id", BigInteger, ForeignKey("twin_forms.form_id"), nullable=False, index=True),
     PrimaryKeyConstraint("scheme_id", "item_id"),
 )
+
+# The labels of an entry, offered to a near copy of its item. What they say follows the entry's
+# current labels (the view `proposal_answers`); they are nobody's labels and never measure a model.
+proposals = Table(
+    "proposals",
+    metadata,
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("entry_id", BigInteger, ForeignKey("entries.entry_id"), nullable=False, index=True),
+    Column("similarity", Double, nullable=False),
+    Column("audit_probability", Double, nullable=False),
+    Column("is_audited", Boolean, nullable=False),  # drawn, by that chance, to be checked
+    _now("offered_at"),
+    PrimaryKeyConstraint("item_id", "entry_id"),
+    CheckConstraint("similarity BETWEEN 0 AND 1", name="similarity"),
+    CheckConstraint("audit_probability > 0 AND audit_probability <= 1", name="audit_probability"),
+)

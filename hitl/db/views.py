@@ -56,6 +56,26 @@ WORKING_VIEWS: dict[str, str] = {
                      p.inclusion_probability, p.share, p.strategy
         ) every ORDER BY item_id, policy_id, entry_id DESC
     """,
+    # What is offered to a near copy, and what a reviewer has said of that copy itself since.
+    "proposal_answers": """
+        SELECT o.item_id, o.entry_id, l.for_policy_id AS policy_id, l.category,
+               l.value AS offered, l.weight, l.label_id, own.value AS found
+        FROM proposals o
+        JOIN labels_by_policy l USING (entry_id)
+        LEFT JOIN LATERAL (
+            SELECT x.value FROM labels_by_policy x
+            WHERE x.item_id = o.item_id AND x.for_policy_id = l.for_policy_id
+              AND x.category = l.category
+            ORDER BY x.entry_id DESC LIMIT 1
+        ) own ON true
+    """,
+    "checked_proposals": """
+        SELECT o.item_id, o.entry_id, a.policy_id, o.is_audited,
+               bool_or(a.found IS NOT NULL) AS is_answered,
+               coalesce(bool_or(a.found <> a.offered), false) AS is_wrong
+        FROM proposals o JOIN proposal_answers a USING (item_id, entry_id)
+        GROUP BY o.item_id, o.entry_id, a.policy_id, o.is_audited
+    """,
 }
 
 # A contract with dashboards: columns are documented in docs/dashboards.md and only ever added to.
@@ -240,6 +260,12 @@ DASHBOARD_VIEWS: dict[str, str] = {
         ) d
         WHERE s.is_shadow
         GROUP BY date_trunc('day', s.decided_at, 'UTC'), s.model_version, p.model_version, said.key
+    """,
+    "proposals": """
+        SELECT policy_id, count(*) AS offers, count(*) FILTER (WHERE is_audited) AS audited,
+               count(*) FILTER (WHERE is_audited AND is_answered) AS answered,
+               count(*) FILTER (WHERE is_audited AND is_answered AND is_wrong) AS wrong
+        FROM checked_proposals GROUP BY policy_id
     """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,

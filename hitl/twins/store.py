@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, text
 from sqlalchemy.exc import DBAPIError
 
 from hitl.db.locks import lock_key
+from hitl.recipe import AUDIT
 from hitl.records import ItemId, PolicyId
 from hitl.twins.fingerprints import Int64, Scheme, Signatures, buckets, form_ids
 from hitl.twins.pivots import NONE, Mask, Region, joined, pivots
@@ -46,7 +47,7 @@ class SchemeLine:
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
-    """Of each linked item its cluster, and the clusters of which one is asked about already."""
+    """Of each linked item its cluster, and those of which one is asked about, but by an audit."""
 
     of_item: Mapping[str, int]
     asked: frozenset[int]
@@ -57,10 +58,11 @@ _CLUSTERS = """
     WHERE t.scheme_id = :scheme_id
 """
 # Open anywhere, or done or dead under a version of the policy that asks one question alike: what
-# keeps the item itself from being a candidate.
+# keeps the item itself from being a candidate. An audit is for measuring: a copy may still train.
 _ASKED = """
     SELECT DISTINCT f.pivot_id
     FROM entries e
+    JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share <> :audit
     JOIN twin_items t ON t.scheme_id = :scheme_id AND t.item_id = e.item_id
     JOIN twin_forms f USING (form_id)
     WHERE e.state <> 'withdrawn'
@@ -146,9 +148,16 @@ def scheme_lines(tx: Connection) -> list[SchemeLine]:
     return [SchemeLine(**row) for row in rows.mappings()]
 
 
+def clusters_of(tx: Connection, scheme: Scheme, item_ids: Sequence[ItemId]) -> dict[str, int]:
+    """The cluster of each of these items that is linked."""
+    given = {"scheme_id": keep_scheme(tx, scheme), "item_ids": list(item_ids)}
+    rows = tx.execute(text(_CLUSTERS + "AND t.item_id = ANY(:item_ids)"), given)
+    return {row.item_id: row.pivot_id for row in rows}
+
+
 def read_clusters(tx: Connection, scheme: Scheme, policy_id: PolicyId) -> Clusters:
     """The clusters as they are now, for who is to choose under a policy that was kept."""
-    given = {"scheme_id": keep_scheme(tx, scheme), "policy_id": policy_id}
+    given = {"scheme_id": keep_scheme(tx, scheme), "policy_id": policy_id, "audit": AUDIT}
     return Clusters(
         of_item={row.item_id: row.pivot_id for row in tx.execute(text(_CLUSTERS), given)},
         asked=frozenset(tx.execute(text(_ASKED), given).scalars()),

@@ -31,6 +31,8 @@ _TABLES = {
     "batches": "SELECT batch_id, policy_id, recipe_id, model_version, seed, plan,"
     " training_pool_size, measuring_pool_size FROM batches",
     "picks": "SELECT * FROM picks",
+    "proposals": "SELECT o.item_id, e.item_id AS of_item, o.similarity, o.audit_probability,"
+    " o.is_audited FROM proposals o JOIN entries e USING (entry_id)",
     "stood_aside": "SELECT * FROM stood_aside",
     "entries": "SELECT item_id, batch_id, policy_id, state, priority, votes_wanted, reason,"
     " closed_at IS NULL AS is_open FROM entries",

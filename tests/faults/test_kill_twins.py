@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hitl.recipe import TwinsRecipe
 from tests.faults.databases import Databases
 from tests.faults.test_kill_intake_and_select import Grounds
 from tests.faults.trial import survives_kills
@@ -41,6 +42,24 @@ def test_a_linking_that_is_killed_anywhere_and_run_again_leaves_the_same_cluster
         "link_twins",
         fresh=Grounds(databases, tmp_path, like=prepared.database_url),
         databases=databases,
+    )
+
+    assert tried >= 20
+
+
+def test_a_selection_among_copies_that_is_killed_anywhere_and_run_again_leaves_the_same_tables(
+    databases: Databases, tmp_path: Path
+) -> None:
+    prepared = Grounds(databases, tmp_path)("prepared")
+    taken_in = prepared.run("ingest_decisions", source=str(write_copies(tmp_path)), kind="content")
+    assert taken_in.error is None, taken_in.trace
+    fresh = Grounds(databases, tmp_path, like=prepared.database_url)
+    fresh.recipe = fresh.recipe.model_copy(
+        update={"twins": TwinsRecipe(is_on=True, offers_labels=True)}
+    )
+
+    tried = survives_kills(
+        "select_batch", fresh=fresh, databases=databases, parameters={"batch_id": "b1"}
     )
 
     assert tried >= 20
