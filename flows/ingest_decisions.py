@@ -181,11 +181,11 @@ def _store(
 def take_in(tx: Connection, mapped: Mapped, *, source: str, kind: Kind) -> tuple[Counts, Counts]:
     """Store what rows say, whichever way they came; the counts of contents and of decisions."""
     items = [_grouped(one) for one in mapped.items]
-    contents = decisions.merge_items(tx, [*items, *mapped.stubs], source=source)
-    decided = decisions.merge_decisions(tx, mapped.decisions, source=source)
+    contents = decisions.merge_items(tx, items, source=source)
+    decided = decisions.merge_decided(tx, mapped.decided.staged(), source=source)
     decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
     if decided.new:
-        queue.rescore(tx, [one.item_id for one in mapped.decisions])
+        queue.rescore(tx, decisions.newly_ranked(tx))
     return (
         contents.with_rejected(mapped.rejected_items),
         decided.with_rejected(mapped.rejected_decisions),

@@ -1,6 +1,7 @@
 """Intake: sources become items and decisions; what is malformed is set aside with its reason."""
 
 from hitl.decisions.chunks import Chunk, Column, Reject
+from hitl.decisions.decided import Decided
 from hitl.decisions.errors import (
     BadQuery,
     BadValue,
@@ -15,10 +16,9 @@ from hitl.decisions.errors import (
     UnknownFormat,
     UnreadableSource,
 )
+from hitl.decisions.mapped import Mapped, map_chunk
 from hitl.decisions.mapping import (
     Kind,
-    Mapped,
-    map_chunk,
     map_contents,
     map_decisions,
     wanted_columns,
@@ -47,8 +47,10 @@ from hitl.decisions.sources import FORMATS, FileSource, Source, find_sources, re
 from hitl.decisions.sql_source.store import SqlSource
 from hitl.decisions.store import (
     Counts,
+    merge_decided,
     merge_decisions,
     merge_items,
+    newly_ranked,
     payload_hash,
 )
 from hitl.decisions.values import content_hash
@@ -60,6 +62,7 @@ __all__ = [
     "Chunk",
     "Column",
     "Counts",
+    "Decided",
     "DecidedItem",
     "EmptySource",
     "FileSource",
@@ -94,8 +97,10 @@ __all__ = [
     "map_contents",
     "map_decisions",
     "map_pushed",
+    "merge_decided",
     "merge_decisions",
     "merge_items",
+    "newly_ranked",
     "payload_hash",
     "read_chunks",
     "read_decided",

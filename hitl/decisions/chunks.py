@@ -6,10 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
+from hitl.decisions.cells import Values
 from hitl.decisions.errors import MissingColumns
 
-# Rows differ in length: a chunk also ends at this many characters, so that memory stays bounded.
+# Rows differ in length: a chunk also ends at this many characters or, of columns, bytes, so that
+# memory stays bounded.
 CHARACTERS_PER_CHUNK = 16_000_000
+BYTES_PER_CHUNK = 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,28 @@ class Row(NamedTuple):
     values: tuple[Any, ...]
 
 
-Read = Header | Row | Reject
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows as columns, an array a wanted column; `line` is the last row's number."""
+
+    line: int
+    columns: tuple[pa.Array, ...]
+
+    def __len__(self) -> int:
+        return len(self.columns[0])
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(column.nbytes for column in self.columns)
+
+    def part(self, start: int, stop: int) -> Block:
+        """Rows from `start` to before `stop`, without a copy."""
+        columns = tuple(column[start:stop] for column in self.columns)
+        return Block(self.line - len(self) + stop, columns)
+
+
+Read = Header | Row | Reject | Block
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +84,16 @@ class Chunk:
     `lines` has one number a row; `rejects` are rows that the reader could not read at all.
     """
 
-    columns: Mapping[str, Sequence[Any]]
+    columns: Mapping[str, Values]
     lines: Sequence[int]
     rejects: Sequence[Reject] = ()
     absent: tuple[str, ...] = ()
+
+    @property
+    def last_line(self) -> int:
+        """Where the next chunk goes on from; 0 without a row."""
+        of_rejects = max((one.line for one in self.rejects), default=0)
+        return max(self.lines[-1] if self.lines else 0, of_rejects)
 
     @property
     def rows(self) -> int:
@@ -74,9 +106,10 @@ def in_chunks(
     wanted: Sequence[Column],
     *,
     rows_per_chunk: int,
+    after_line: int = 0,
     characters_per_chunk: int = CHARACTERS_PER_CHUNK,
 ) -> Iterator[Chunk]:
-    """Gather rows until either bound is reached.
+    """Gather what comes after `after_line` until either bound is reached.
 
     A chunk without rows says which columns are absent where no chunk with rows has said it.
     """
@@ -86,7 +119,22 @@ def in_chunks(
     rows: list[Row] = []
     rejects: list[Reject] = []
     characters = 0
+    blocks: list[Block] = []
     for one in read:
+        if isinstance(one, Block):
+            begins = max(0, after_line - (one.line - len(one)))
+            while begins < len(one):
+                held = sum(map(len, blocks))
+                ends = min(len(one), begins + rows_per_chunk - held)
+                blocks.append(one.part(begins, ends))
+                begins = ends
+                size = sum(block.size for block in blocks)
+                if held + len(blocks[-1]) >= rows_per_chunk or size >= BYTES_PER_CHUNK:
+                    yield _joined(names, blocks, absent)
+                    blocks, told = [], absent
+            continue
+        if not isinstance(one, Header) and one.line <= after_line:
+            continue
         if isinstance(one, Row):
             rows.append(one)
             characters += sum([len(value) for value in one.values if type(value) is str])
@@ -97,8 +145,20 @@ def in_chunks(
         if len(rows) + len(rejects) >= rows_per_chunk or characters >= characters_per_chunk:
             yield _chunk(names, rows, rejects, absent)
             rows, rejects, characters, told = [], [], 0, absent
-    if rows or rejects or absent != told:
+    if blocks:
+        yield _joined(names, blocks, absent)
+    elif rows or rejects or absent != told:
         yield _chunk(names, rows, rejects, absent)
+
+
+def _joined(names: list[str], blocks: list[Block], absent: tuple[str, ...]) -> Chunk:
+    wide = zip(*[block.columns for block in blocks], strict=True)
+    columns = {
+        name: pa.concat_arrays(parts) if len(parts) > 1 else parts[0]
+        for name, parts in zip(names, wide, strict=True)
+    }
+    last = blocks[-1].line
+    return Chunk(columns, range(last - sum(map(len, blocks)) + 1, last + 1), (), absent)
 
 
 def _chunk(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from hitl.decisions.cells import to_values
 from hitl.decisions.chunks import Chunk, Column, Reject
 from hitl.decisions.errors import BadValue, NoProbabilityColumns, UnknownCategory
 from hitl.decisions.values import (
@@ -25,23 +26,6 @@ Kind = Literal["decisions", "content", "both"]
 
 _CONTENT = "intake.content"
 _DECISIONS = "intake.decisions"
-
-
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """What a chunk says. `stubs` are the items that decisions speak of, without their text.
-
-    `rejected_items` and `rejected_decisions` count rows, `rejected_rows` those of either kind
-    once; one row may have several rejects.
-    """
-
-    items: list[Item]
-    stubs: list[Item]
-    decisions: list[Decision]
-    rejects: list[Reject]
-    rejected_items: int
-    rejected_decisions: int
-    rejected_rows: int
 
 
 def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> list[Column]:
@@ -106,29 +90,6 @@ def _each_once(wanted: list[Column]) -> list[Column]:
     return list(by_name.values())
 
 
-def map_chunk(chunk: Chunk, intake: Intake, kind: Kind) -> Mapped:
-    """Read every row of a chunk. Rows that the reader set aside count as rejected, too."""
-    rejects = list(chunk.rejects)
-    items: list[Item] = []
-    stubs: list[Item] = []
-    decisions: list[Decision] = []
-    rejected_items = rejected_decisions = 0
-    if kind != "decisions":
-        items, bad = map_contents(
-            chunk, intake.content, max_text_characters=intake.max_text_characters
-        )
-        rejects += bad
-        rejected_items = chunk.rows - len(items)
-    if kind != "content":
-        decisions, stubs, bad = map_decisions(chunk, intake.decisions, about=intake.content)
-        rejects += bad
-        rejected_decisions = chunk.rows - len(decisions)
-    # One bad id in a source of both is one fault.
-    once = list({(one.line, one.field): one for one in rejects}.values())
-    rows = len({one.line for one in rejects})
-    return Mapped(items, stubs, decisions, once, rejected_items, rejected_decisions, rows)
-
-
 def map_contents(
     chunk: Chunk, columns: ContentColumns, *, max_text_characters: int
 ) -> tuple[list[Item], list[Reject]]:
@@ -168,11 +129,12 @@ def map_contents(
 
 
 def map_decisions(
-    chunk: Chunk, columns: DecisionColumns, *, about: ContentColumns
+    chunk: Chunk, columns: DecisionColumns, *, about: ContentColumns, shadows: Sequence[str] = ()
 ) -> tuple[list[Decision], list[Item], list[Reject]]:
     """Decisions in the order of the rows, the items they speak of, and what was set aside.
 
     `about` names the columns of language and surface, which many decision logs have as well.
+    `shadows` are globs; a model version that one matches only runs along.
     """
     rejects: list[Reject] = []
     decisions: list[Decision] = []
@@ -202,12 +164,14 @@ def map_decisions(
                 for (category, field), value in zip(fields, score, strict=True)
                 if (number := read_probability(value, field)) is not None
             }
+            model_version = ModelVersion(read_id(version, "model_version"))
             decision = Decision(
                 item_id=found,
-                model_version=ModelVersion(read_id(version, "model_version")),
+                model_version=model_version,
                 decided_at=read_moment(decided_at, "decided_at"),
                 action=read_action(action, "action", actions=columns.actions),
                 probabilities=probabilities,
+                is_shadow=is_shadow(model_version, shadows),
             )
             stub = Item(
                 found,
@@ -225,7 +189,12 @@ def map_decisions(
 def _values(chunk: Chunk, name: str | None) -> Sequence[Any]:
     if name is None or name not in chunk.columns:
         return [None] * len(chunk.lines)
-    return chunk.columns[name]
+    return to_values(chunk.columns[name])
+
+
+def is_shadow(model_version: str | None, shadows: Sequence[str]) -> bool:
+    """Whether one of the globs names this version."""
+    return any(fnmatch.fnmatchcase(model_version or "", one) for one in shadows)
 
 
 def _is_blank(value: Any) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hitl.decisions.chunks import Chunk, Reject
+from hitl.decisions.decided import Decided
 from hitl.decisions.errors import LOOKS_LIKE_A_NAME
-from hitl.decisions.mapping import Mapped, map_contents, map_decisions
+from hitl.decisions.mapped import Mapped
+from hitl.decisions.mapping import map_contents, map_decisions
 from hitl.recipe import ContentColumns, DecisionColumns
 from hitl.records import Action
 
@@ -80,8 +82,7 @@ def map_pushed(
     once = {(one.line, one.field): one for one in rejects}
     mapped = Mapped(
         items,
-        stubs,
-        decisions,
+        Decided.of(decisions, stubs),
         [once[key] for key in sorted(once)],
         len(contents) - len(items),
         rejected_rows + rejected_decisions + len(decided) - len(decisions),

@@ -38,7 +38,7 @@ class Source(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, wanted: Sequence[Column]) -> Iterator[Read]: ...
+    def read(self, wanted: Sequence[Column], *, after_line: int = 0) -> Iterator[Read]: ...
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class FileSource:
     path: str = field(repr=False)  # may hold a signed query
     filesystem: Any = field(repr=False)
 
-    def read(self, wanted: Sequence[Column]) -> Iterator[Read]:
-        """Its rows, in order.
+    def read(self, wanted: Sequence[Column], *, after_line: int = 0) -> Iterator[Read]:
+        """Its rows, in order; some of those up to `after_line` may be passed over.
 
         Raises:
             MissingColumns, SourceNotFound, SourceUnavailable, UnreadableSource.
@@ -58,7 +58,7 @@ class FileSource:
         line = 0
         try:
             with self._open() as handle:
-                for one in self._rows(handle, wanted):
+                for one in self._rows(handle, wanted, after_line):
                     line = getattr(one, "line", line)
                     yield one
         except (pa.ArrowException, zlib.error, lzma.LZMAError, EOFError, UnicodeError) as cause:
@@ -83,13 +83,13 @@ class FileSource:
         handle: IO[bytes] = self.filesystem.open(self.path, "rb", compression=compression)
         return handle
 
-    def _rows(self, handle: IO[bytes], wanted: Sequence[Column]) -> Iterator[Read]:
+    def _rows(self, handle: IO[bytes], wanted: Sequence[Column], after_line: int) -> Iterator[Read]:
         match format_of(self.path):
             case ".parquet":
                 if not handle.read(1):
                     return iter(())
                 handle.seek(0)
-                return read_parquet(handle, self.name, wanted)
+                return read_parquet(handle, self.name, wanted, after_line=after_line)
             case ".csv":
                 return read_delimited(handle, self.name, wanted, delimiter=",")
             case ".tsv":
@@ -203,7 +203,11 @@ def _name(filesystem: Any, path: str) -> str:
 
 
 def read_chunks(
-    source: Source, wanted: Sequence[Column], *, rows_per_chunk: int
+    source: Source, wanted: Sequence[Column], *, rows_per_chunk: int, after_line: int = 0
 ) -> Iterator[Chunk]:
-    """A source's rows, a transaction's worth at a time; memory does not grow with the source."""
-    return in_chunks(source.read(wanted), wanted, rows_per_chunk=rows_per_chunk)
+    """A source's rows, a transaction's worth at a time; memory does not grow with the source.
+
+    Those up to `after_line` are left out.
+    """
+    rows = source.read(wanted, after_line=after_line)
+    return in_chunks(rows, wanted, rows_per_chunk=rows_per_chunk, after_line=after_line)

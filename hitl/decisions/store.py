@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from hitl.db.months import make_months, month_of
-from hitl.decisions.staging.store import stage
+from hitl.db.months import make_months
+from hitl.decisions.decided import Decided, Staged, as_json
+from hitl.decisions.staging.store import stage, stage_csv
 from hitl.decisions.values import content_hash
-from hitl.records import Decision, Item
+from hitl.records import Decision, Item, ItemId
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +104,37 @@ ORDER BY 2, 4 ON CONFLICT DO NOTHING
 
 _STAGE_DECISIONS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_decisions (
-    leads boolean, item_id text, model_version text, decided_at timestamptz, action text,
-    probabilities jsonb, is_shadow boolean
+    leads boolean, begins boolean, item_id text, model_version text, decided_at timestamptz,
+    action text, probabilities jsonb, is_shadow boolean, language text, surface text
 ) ON COMMIT DROP
 """
 _INSERT_STUBS = """
-INSERT INTO items (item_id)
-SELECT DISTINCT item_id FROM intake_decisions s
-WHERE NOT EXISTS (SELECT 1 FROM items i WHERE i.item_id = s.item_id)
-ORDER BY item_id ON CONFLICT (item_id) DO NOTHING
+INSERT INTO items (item_id, language, surface)
+SELECT item_id, language, surface FROM intake_decisions WHERE begins ORDER BY item_id
+ON CONFLICT (item_id) DO NOTHING
 """
+# A log describes an item only where nobody has. OFFSET 0: one look at the key a row.
+_DESCRIBED = """
+FROM intake_decisions s JOIN LATERAL (
+    SELECT item_id FROM items i WHERE i.item_id = s.item_id
+      AND ((i.language IS NULL AND s.language IS NOT NULL)
+           OR (i.surface IS NULL AND s.surface IS NOT NULL)) OFFSET 0
+) i ON true
+WHERE s.begins
+"""
+_LOCK_DESCRIBED = f"""
+SELECT count(*) FROM (
+    SELECT 1 FROM items
+    WHERE item_id = ANY (ARRAY(SELECT s.item_id {_DESCRIBED}))
+    ORDER BY item_id FOR NO KEY UPDATE
+) held
+"""  # noqa: S608
+_DESCRIBE = f"""
+UPDATE items SET language = coalesce(items.language, told.language),
+                 surface = coalesce(items.surface, told.surface)
+FROM (SELECT s.item_id, s.language, s.surface {_DESCRIBED}) told
+WHERE items.item_id = told.item_id
+"""  # noqa: S608
 # What was dropped for its age does not come back by the file that brought it.
 _INSERT_DECISIONS = """
 INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, is_shadow)
@@ -134,6 +154,10 @@ FROM intake_decisions s JOIN LATERAL (
       AND d.model_version = s.model_version OFFSET 0
 ) d ON true
 WHERE s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities
+"""
+_ASKED_ABOUT = """
+SELECT DISTINCT item_id FROM entries JOIN intake_decisions USING (item_id)
+WHERE state IN ('waiting', 'dispatched', 'adjudicating') ORDER BY item_id
 """
 _STAGE_CONFLICTS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_conflicts (item_id text, key text, payload_hash text)
@@ -169,20 +193,33 @@ def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts
 
 
 def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: str) -> Counts:
-    """Store decisions by (item, model version, moment); the first of a key stands.
+    """As `merge_decided`, from records."""
+    return merge_decided(tx, Decided.of(decisions).staged(), source=source)
 
-    Items that are not known yet are made without text. Another payload under a known key is kept
-    as a conflict. Merging the same decisions again changes nothing.
+
+def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
+    """Store decisions by (item, moment, model version); the first of a key stands.
+
+    Items that are not known yet are made without text; language and surface are added where
+    nobody has said them. Another payload under a known key is kept as a conflict. What lies
+    before `retentions.kept_from` counts as known. Merging the same again changes nothing.
     """
-    if not decisions:
+    if not decided.rows:
         return Counts()
-    make_months(tx, {month_of(one.decided_at) for one in decisions})
-    stage(tx, _STAGE_DECISIONS, "intake_decisions", _decision_fields(decisions))
-    tx.execute(text(_INSERT_STUBS))
-    read = len(decisions)
+    make_months(tx, decided.months)
+    stage_csv(tx, _STAGE_DECISIONS, "intake_decisions", decided.lines)
+    made = tx.execute(text(_INSERT_STUBS)).rowcount
+    if decided.describes and made < decided.items and tx.execute(text(_LOCK_DESCRIBED)).scalar():
+        tx.execute(text(_DESCRIBE))
+    read = decided.rows
     new = tx.execute(text(_INSERT_DECISIONS)).rowcount
     conflicts = _keep_conflicts(tx, source=source) if new < read else 0
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
+
+
+def newly_ranked(tx: Connection) -> list[ItemId]:
+    """Of the decisions merged last in this transaction, the items that are being asked about."""
+    return [ItemId(one) for one in tx.execute(text(_ASKED_ABOUT)).scalars()]
 
 
 def _keep_conflicts(tx: Connection, *, source: str) -> int:
@@ -204,12 +241,8 @@ def payload_hash(decision: Decision) -> str:
 
 def _payload_hash(action: str | None, probabilities: Mapping[str, float]) -> str:
     # A number that Postgres gives back without its point is the same number.
-    said = _as_json({category: float(value) for category, value in probabilities.items()})
+    said = as_json({category: float(value) for category, value in probabilities.items()})
     return hashlib.sha256(f"{action or ''} {said}".encode()).hexdigest()
-
-
-# NaN has no JSON and no meaning here: the mapping has dropped it, and other callers must too.
-_as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 
 
 def _fold(items: Iterable[Item]) -> tuple[list[Item], list[tuple[str, str]]]:
@@ -248,12 +281,3 @@ def _item_fields(
         )  # fmt: skip
     for item_id, other in others:
         yield (False, item_id, None, other, None, None, None, None)
-
-
-def _decision_fields(decisions: Iterable[Decision]) -> Iterator[tuple[Any, ...]]:
-    seen: set[tuple[str, str, datetime]] = set()
-    for one in decisions:
-        key = (one.item_id, one.model_version, one.decided_at)
-        said = _as_json(dict(one.probabilities))
-        yield (key not in seen, *key, one.action, said, one.is_shadow)
-        seen.add(key)

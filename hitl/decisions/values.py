@@ -161,6 +161,8 @@ def read_probability(value: Any, field: str) -> float | None:
             number = float(value)
         except OverflowError:
             raise BadValue(field, "is not between 0 and 1") from None
+        except ValueError:  # a Decimal's NaN that signals
+            return None
     else:
         raise _not(value, field, ", not a number")
     if math.isnan(number):

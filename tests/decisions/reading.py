@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hitl.decisions import Chunk, Column, find_sources, read_chunks
+from hitl.decisions.cells import to_values
 
 WANTED = [Column("intake.content.item_id", "id"), Column("intake.content.text", "body")]
 
@@ -28,7 +29,7 @@ def rows_of(source: str | Path, wanted: Sequence[Column] = WANTED) -> list[tuple
     """(line, value, value, …) of every row."""
     found: list[tuple[Any, ...]] = []
     for chunk in chunks_of(source, wanted):
-        columns = [chunk.columns[column.name] for column in wanted]
+        columns = [to_values(chunk.columns[column.name]) for column in wanted]
         found += zip(chunk.lines, *columns, strict=True)
     return found
 

@@ -56,8 +56,8 @@ class SqlSource:
             raise BadQuery(bare, "the query is empty; write --query 'SELECT …'")
         return cls(f"{bare} query {mark}", made, query)
 
-    def read(self, wanted: Sequence[Column]) -> Iterator[Read]:
-        """The answer's rows.
+    def read(self, wanted: Sequence[Column], *, after_line: int = 0) -> Iterator[Read]:
+        """The answer's rows, all of them: what comes first may be another row next time.
 
         Raises:
             MissingColumns, BadQuery, SourceUnavailable, UnreadableSource.
