@@ -18,6 +18,7 @@ ALL = (
     "benchmarks.top_k",
     "benchmarks.sampler_memory",
     "benchmarks.near_duplicates",
+    "benchmarks.twins",
     "benchmarks.label_efficiency",
     "benchmarks.scale",
 )

@@ -13,11 +13,12 @@ expectation; that a set which grows one by one moves few pivots: Censor-Hillel, 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from hitl.twins.compiling import compiled
 from hitl.twins.fingerprints import Int64, Scheme, Signatures, buckets
 
 Mask = NDArray[np.bool_]
@@ -70,8 +71,10 @@ def pivots(scheme: Scheme, forms: Region) -> Int64:
     return of
 
 
-@numba.njit(cache=True, nogil=True)
-def _walk(form_ids, signatures, bucket, was, is_open, least_equal):  # type: ignore[no-untyped-def]
+@compiled
+def _walk(
+    form_ids: Any, signatures: Any, bucket: Any, was: Any, is_open: Any, least_equal: int
+) -> Any:
     count, bands = bucket.shape
     # In each bucket its pivots so far, first to last: where the list begins, ends and goes on.
     first = np.full(bucket.max() + 1, -1, dtype=np.int64)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hitl.twins.compiling import compiled
 
 UInt64 = NDArray[np.uint64]
 Codes = NDArray[np.uint32]
@@ -40,18 +43,29 @@ def shingles(texts: Sequence[str]) -> tuple[UInt64, UInt64]:
     length = np.where(_is_in_signs(codes, ends), SIGNS, LETTERS)
     sizes = np.diff(ends)
     length = np.clip(np.minimum(length, sizes), 1, None)  # a short text is one run
-    # Past the last text, so that a run may be read from anywhere.
-    padded = np.concatenate([codes, np.zeros(LETTERS, dtype=np.uint32)]).astype(np.uint64)
-    runs = np.maximum(sizes - length + 1, 1)
-    starts = np.concatenate([[0], np.cumsum(runs)])
-    of = np.repeat(np.arange(len(sizes)), runs)
-    at = ends[:-1][of] + np.arange(starts[-1]) - starts[:-1][of]
-    hashes: UInt64 = np.zeros(len(at), dtype=np.uint64)
-    for place in range(LETTERS):
-        inside = place < np.minimum(length, sizes)[of]
-        more = mixed(hashes * _STEP + padded[at + place] + np.uint64(1))
-        hashes = np.where(inside, more, hashes)
-    return mixed(hashes + length[of].astype(np.uint64)), starts.astype(np.uint64)
+    starts = np.concatenate([[0], np.cumsum(np.maximum(sizes - length + 1, 1))])
+    return _hashed(codes, ends, starts, length), starts.astype(np.uint64)
+
+
+@compiled
+def _hashed(codes: Any, ends: Any, starts: Any, length: Any) -> Any:
+    hashes = np.empty(starts[-1], dtype=np.uint64)
+    for row in range(len(length)):
+        size = min(length[row], ends[row + 1] - ends[row])  # 0 where there is nothing at all
+        for run in range(starts[row + 1] - starts[row]):
+            begin = ends[row] + run
+            hashed = np.uint64(0)
+            for at in range(begin, begin + size):
+                hashed = _mixed(hashed * _STEP + np.uint64(codes[at]) + np.uint64(1))
+            hashes[starts[row] + run] = _mixed(hashed + np.uint64(length[row]))
+    return hashes
+
+
+@compiled
+def _mixed(value: Any) -> Any:
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
 
 
 def mixed(values: UInt64) -> UInt64:

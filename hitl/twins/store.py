@@ -89,17 +89,24 @@ _MEMBERS = """
     SELECT form_id, pivot_id, signature FROM twin_forms
     WHERE pivot_id = ANY(CAST(:form_ids AS bigint[]))
 """
+# OFFSET 0: each bucket is looked up in the index. Left to itself the planner reads all there are,
+# for every chunk.
 _PIVOTS_NEAR = """
     SELECT form_id, pivot_id, signature FROM twin_forms JOIN (
-        SELECT DISTINCT b.form_id FROM unnest(CAST(:buckets AS bigint[])) w(bucket)
-        JOIN twin_buckets b ON b.bucket = w.bucket AND b.is_pivot
+        SELECT DISTINCT met.form_id FROM unnest(CAST(:buckets AS bigint[])) w(bucket)
+        CROSS JOIN LATERAL (
+            SELECT b.form_id FROM twin_buckets b WHERE b.bucket = w.bucket AND b.is_pivot OFFSET 0
+        ) met
     ) near USING (form_id)
 """
 _MEMBERS_NEAR = """
     SELECT form_id, pivot_id, signature FROM twin_forms JOIN (
-        SELECT DISTINCT b.form_id
+        SELECT DISTINCT met.form_id
         FROM unnest(CAST(:buckets AS bigint[]), CAST(:form_ids AS bigint[])) w(bucket, form_id)
-        JOIN twin_buckets b ON b.bucket = w.bucket AND NOT b.is_pivot AND b.form_id > w.form_id
+        CROSS JOIN LATERAL (
+            SELECT b.form_id FROM twin_buckets b
+            WHERE b.bucket = w.bucket AND NOT b.is_pivot AND b.form_id > w.form_id OFFSET 0
+        ) met
     ) near USING (form_id)
 """
 _MOVE = """

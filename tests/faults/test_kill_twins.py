@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.near_copies import different, shuffled, wave
 from hitl.recipe import TwinsRecipe
 from tests.faults.databases import Databases
 from tests.faults.test_kill_intake_and_select import Grounds
 from tests.faults.trial import survives_kills
-from tests.twins.copies import different, shuffled, wave
 
 pytestmark = pytest.mark.postgres
 

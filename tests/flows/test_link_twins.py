@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine
 
+from benchmarks.near_copies import different, wave
 from flows.link_twins import link_twins
 from hitl import twins
 from hitl.db import begin
 from hitl.recipe import Recipe, recipe_from
 from hitl.twins import SchemeLine
 from tests.builders import add_items
-from tests.twins.copies import different, wave
 
 pytestmark = pytest.mark.postgres
 

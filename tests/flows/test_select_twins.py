@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import Engine, insert, text
 
+from benchmarks.near_copies import different, shuffled, wave
 from flows.measure import measure
 from flows.select_batch import BatchReport, select_batch
 from flows.standing_for import Crowd, draw_audits
@@ -23,7 +24,6 @@ from hitl.records import BatchId, EntryId, EntryState, ModelVersion, Split
 from hitl.selection import Candidates
 from tests.builders import NOON, add_items, make_policy
 from tests.labels.builders import annotate, move
-from tests.twins.copies import different, shuffled, wave
 
 RECIPE = Recipe(
     selection=SelectionRecipe(batch_size=40, audit_fraction=0.5, waiting_limit=100_000),

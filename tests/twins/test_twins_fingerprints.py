@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.near_copies import CHANGES, LANGUAGES, different
 from hitl import twins
 from hitl.twins.fingerprints import buckets, form_ids
 from hitl.twins.pivots import NONE, Region, joined, pivots
 from hitl.twins.plain_text import plain
 from hitl.twins.shingles import shingles
-from tests.twins.copies import CHANGES, LANGUAGES, different
 
 SCHEME = twins.text_scheme(0.7)
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from benchmarks.near_copies import different, shuffled, wave
 from hitl import twins
 from hitl.db import begin
 from hitl.records import ItemId
-from hitl.twins import Linked, Scheme, Signatures
+from hitl.twins import Linked, Scheme, Signatures, store
 from tests.builders import add_items
 from tests.twins.brute import brute_pivots
-from tests.twins.copies import different, shuffled, wave
 
 pytestmark = pytest.mark.postgres
 
@@ -167,3 +167,20 @@ def test_what_is_not_linked_yet_is_read_once_in_the_order_of_ids(tx: Connection)
     rest = twins.unlinked(tx, scheme_id, after="a", limit=10)
 
     assert ([("a", "one thing")], [("c", "a third")]) == (first, rest)
+
+
+def test_a_chunk_looks_its_buckets_up_and_reads_no_table_from_end_to_end(tx: Connection) -> None:
+    items = crowd(7, waves=2, each=30, others=1500)
+    add(tx, items)
+    for part in chunks(items, 1000):
+        twins.link(tx, SCHEME, *part)
+    tx.execute(text("ANALYZE twin_buckets, twin_forms"))
+    # As many as a chunk asks for: all that there are.
+    asked = tx.execute(text("SELECT bucket, form_id FROM twin_buckets")).all()
+    given = {"buckets": [row[0] for row in asked], "form_ids": [row[1] for row in asked]}
+
+    for query in (store._PIVOTS_NEAR, store._MEMBERS_NEAR):
+        used = {name: value for name, value in given.items() if f":{name}" in query}
+        plan = "\n".join(tx.execute(text(f"EXPLAIN {query}"), used).scalars())
+        assert "Seq Scan on twin_buckets" not in plan, plan
+        assert "pk_twin_buckets" in plan, plan

@@ -89,6 +89,18 @@ CHANGES = {
 }
 
 
+def vocabulary(rng: Generator, *, words: int = 20_000) -> list[str]:
+    """Invented words of one to three syllables."""
+    drawn = rng.choice(_SYLLABLES, size=(words, 3))
+    lengths = rng.integers(1, 4, size=words).tolist()
+    return ["".join(row[:size]) for row, size in zip(drawn.tolist(), lengths, strict=True)]
+
+
+def written(rng: Generator, words: list[str], length: int) -> str:
+    """A text of so many of these words."""
+    return " ".join([words[one] for one in rng.integers(len(words), size=length).tolist()])
+
+
 def wave(rng: Generator, count: int, *, words: int = 30) -> list[str]:
     """Copies of one text, each changed in two ways or none."""
     text = LANGUAGES["latin"](rng, words)
