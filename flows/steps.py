@@ -137,8 +137,10 @@ def dispatch_batch(
     alone is told at the end and stops no other.
     """
     from flows import dispatch_batch as step
+    from flows.sweep_queue import sweep_queue
     from hitl.labelstudio import ImportRefused, ProjectGone, RequestRefused, store
 
+    sweep_queue(world.engine, world.recipe)
     with begin(world.engine) as tx:
         asked = store.asked_policies(tx, world.policy.name)
     older = [one for one in asked if one.policy_id != world.policy.policy_id]

@@ -1,4 +1,4 @@
-"""What is going on: the queue, what was set aside, the models, and whether the books agree."""
+"""What is going on: what was set aside, the models, and whether the books agree."""
 
 from __future__ import annotations
 
@@ -9,120 +9,10 @@ import typer
 from flows.cli.output import progress, say, show_json, show_table
 from flows.wiring import open_world
 from hitl.db import begin
-from hitl.records import EntryId, EntryState, PolicyId
 
 app = typer.Typer()
-queue = typer.Typer(no_args_is_help=True, help="Look at the queue, and free what is stuck.")
-app.add_typer(queue, name="queue")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-
-@queue.command("stats")
-def queue_stats(as_json: AsJson = False) -> None:
-    """How many entries are in which state, and how old they are.
-
-    Example: hitl queue stats --json
-    """
-    from hitl import queue as room
-
-    with open_world() as world, begin(world.engine) as tx:
-        lines = room.queue_lines(tx)
-    if as_json:
-        show_json(lines)
-        return
-    show_table(
-        "queue",
-        ("policy", "state", "entries", "median age, s", "p90, s", "oldest, s"),
-        [
-            (
-                x.policy_id,
-                x.state,
-                x.entries,
-                x.median_age_seconds,
-                x.p90_age_seconds,
-                x.oldest_age_seconds,
-            )
-            for x in lines
-        ],
-    )
-
-
-@queue.command("list")
-def queue_list(
-    state: Annotated[list[EntryState] | None, typer.Option(help="May be repeated.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 20,
-    as_json: AsJson = False,
-) -> None:
-    """Entries, most urgent first. Shows ids, never content.
-
-    Example: hitl queue list --state dead
-    """
-    from hitl import queue as room
-
-    wanted = state or [EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING]
-    with open_world() as world, begin(world.engine) as tx:
-        rows = room.list_entries(tx, states=wanted, limit=limit)
-    if as_json:
-        show_json(rows)
-        return
-    show_table(
-        "entries",
-        ("entry", "item", "batch", "state", "priority", "opened", "reason"),
-        [
-            (r.entry_id, r.item_id, r.batch_id, r.state, r.priority, r.opened_at, r.reason)
-            for r in rows
-        ],
-    )
-
-
-@queue.command("requeue")
-def queue_requeue(
-    entry: Annotated[list[int], typer.Argument(help="Entry ids.")], as_json: AsJson = False
-) -> None:
-    """Put dead entries back into the queue.
-
-    Example: hitl queue requeue 17 23
-    """
-    from hitl import queue as room
-
-    with open_world() as world, begin(world.engine) as tx:
-        count = room.requeue(tx, [EntryId(one) for one in entry])
-    if as_json:
-        show_json({"requeued": count})
-        return
-    say(f"{count} waiting again")
-
-
-@queue.command("withdraw")
-def queue_withdraw(
-    reason: Annotated[str, typer.Option(help="Why; kept with the entries.")],
-    entry: Annotated[list[int] | None, typer.Argument(help="Entry ids.")] = None,
-    policy: Annotated[str | None, typer.Option(help="All that is open of this policy id.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Take open entries back unanswered, by id or all of one policy version.
-
-    Their items may be chosen again. A task that Label Studio has stays there; its answers are
-    kept and count for nothing.
-
-    Example: hitl queue withdraw 17 23 --reason "deleted by their author"
-    """
-    from hitl import queue as room
-
-    if bool(entry) == bool(policy):
-        raise typer.BadParameter("name entries, or a policy by --policy, and not both")
-    if not reason.strip():
-        raise typer.BadParameter("say why", param_hint="--reason")
-    with open_world() as world, begin(world.engine) as tx:
-        if policy:
-            count = room.withdraw_policy(tx, PolicyId(policy), reason=reason)
-        else:
-            count = room.withdraw(tx, [EntryId(one) for one in entry or []], reason=reason)
-    if as_json:
-        show_json({"withdrawn": count})
-        return
-    say(f"{count} withdrawn")
 
 
 Source = Annotated[str | None, typer.Option(help="Only of this source, or of this file name.")]

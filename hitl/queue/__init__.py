@@ -6,6 +6,14 @@ the same order; neither takes what the other has.
 
 from hitl.queue.endings.store import complete, escalate, escalate_waiting, release, skip
 from hitl.queue.errors import LeaseLost, NoSkill, NothingOpen, NotInQueue, SkipsUsedUp
+from hitl.queue.figures.store import (
+    Breach,
+    HolderLine,
+    LaneLine,
+    holder_lines,
+    lane_lines,
+    tell_breaches,
+)
 from hitl.queue.lanes import Facts, Opened, Overflow, lane_of, routed, within_quotas
 from hitl.queue.leases.store import Lease, LeasedEntry, claim, expire, heartbeat
 from hitl.queue.routing.store import (
@@ -27,6 +35,7 @@ from hitl.queue.store import (
     list_entries,
     queue_lines,
     requeue,
+    requeue_where,
     withdraw,
     withdraw_older,
     withdraw_policy,
@@ -34,7 +43,10 @@ from hitl.queue.store import (
 from hitl.queue.turns.store import keep_reach, place, rescore
 
 __all__ = [
+    "Breach",
     "Facts",
+    "HolderLine",
+    "LaneLine",
     "Lease",
     "LeaseLost",
     "LeasedEntry",
@@ -60,7 +72,9 @@ __all__ = [
     "expire",
     "facts_of",
     "heartbeat",
+    "holder_lines",
     "keep_reach",
+    "lane_lines",
     "lane_of",
     "list_entries",
     "opened_lately",
@@ -69,10 +83,12 @@ __all__ = [
     "record_overflow",
     "release",
     "requeue",
+    "requeue_where",
     "rescore",
     "routed",
     "skills_of",
     "skip",
+    "tell_breaches",
     "withdraw",
     "withdraw_older",
     "withdraw_policy",

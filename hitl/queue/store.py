@@ -16,6 +16,7 @@ from hitl.records import EntryId, EntryState, PolicyId
 
 _OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
 _POLICY_CHANGED = "policy changed"
+_other = entries.alias()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,11 @@ class QueueRow:
     item_id: str
     batch_id: str
     state: EntryState
+    lane: str
+    tier: int
     priority: float
     opened_at: datetime
+    due_at: datetime
     reason: str | None
 
 
@@ -96,8 +100,11 @@ def list_entries(tx: Connection, *, states: Sequence[EntryState], limit: int) ->
             row.item_id,
             row.batch_id,
             EntryState(row.state),
+            row.lane,
+            row.tier,
             row.priority,
             row.opened_at,
+            row.due_at,
             row.reason,
         )
         for row in rows
@@ -111,6 +118,31 @@ def requeue(tx: Connection, entry_ids: Sequence[EntryId]) -> int:
         NotInQueue: one of them is not dead.
     """
     return _move(tx, entry_ids, to=EntryState.WAITING, out_of=(EntryState.DEAD,), reason=None)
+
+
+def requeue_where(tx: Connection, *, reason: str | None = None, lane: str | None = None) -> int:
+    """Put all dead entries back to wait, or those of a reason, or of a lane, or of both.
+
+    Of two dead entries of one item the newer one is put back, and none while another is open.
+    """
+    dead = (
+        select(entries.c.entry_id)
+        .where(
+            entries.c.state == EntryState.DEAD,
+            ~exists().where(_other.c.item_id == entries.c.item_id, _other.c.state.in_(_OPEN)),
+        )
+        .distinct(entries.c.item_id)
+        .order_by(entries.c.item_id, entries.c.entry_id.desc())
+    )
+    if reason is not None:
+        dead = dead.where(entries.c.reason == reason)
+    if lane is not None:
+        dead = dead.where(entries.c.lane == lane)
+    return tx.execute(
+        update(entries)
+        .where(entries.c.entry_id.in_(dead), entries.c.state == EntryState.DEAD)
+        .values(state=EntryState.WAITING, reason=None)
+    ).rowcount
 
 
 def withdraw(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> int:

@@ -210,7 +210,12 @@ def test_status_as_json_shows_the_password_only_when_asked(
     "arguments",
     [
         ("queue", "stats"),
+        ("queue", "stats", "--by", "lane"),
+        ("queue", "stats", "--by", "reviewer"),
         ("queue", "list"),
+        ("queue", "skills"),
+        ("queue", "sweep"),
+        ("queue", "requeue", "--lane", "german"),
         ("rejects",),
         ("models",),
         ("measure",),
@@ -228,6 +233,20 @@ def test_json_on_an_empty_database_is_json(
 
     assert 0 == shown.exit_code, shown.output
     json.loads(shown.stdout)
+
+
+@pytest.mark.postgres
+def test_who_may_take_what_is_said_and_unsaid(
+    monkeypatch: pytest.MonkeyPatch, database_url: str
+) -> None:
+    monkeypatch.setenv("HITL_DATABASE_URL", database_url)
+
+    _run("queue", "allow", "ana", "--lane", "german", "--tier", "2")
+    said = json.loads(_run("queue", "skills", "--json").stdout)
+    _run("queue", "disallow", "ana", "--lane", "german")
+
+    assert [{"holder": "ana", "lane": "german", "tier": 2}] == said
+    assert [] == json.loads(_run("queue", "skills", "--json").stdout)
 
 
 @pytest.mark.postgres

@@ -1,0 +1,1 @@
+"""What the queue's figures are, by lane and by person."""
