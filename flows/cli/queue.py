@@ -218,6 +218,7 @@ def queue_allow(
     reviewer: Holder,
     lane: LaneName,
     tier: Annotated[int, typer.Option(min=1, max=9, help="Up to this tier.")] = 1,
+    as_json: AsJson = False,
 ) -> None:
     """Let somebody take a lane's entries by tools that pull work.
 
@@ -227,11 +228,14 @@ def queue_allow(
 
     with open_world() as world, begin(world.engine) as tx:
         room.allow(tx, reviewer, lane, tier=tier)
+    if as_json:
+        show_json({"holder": reviewer, "lane": lane, "tier": tier})
+        return
     say(f"{reviewer} may take lane {lane} up to tier {tier}")
 
 
 @queue.command("disallow")
-def queue_disallow(reviewer: Holder, lane: LaneName) -> None:
+def queue_disallow(reviewer: Holder, lane: LaneName, as_json: AsJson = False) -> None:
     """No longer let somebody take a lane's entries. What they hold stays theirs.
 
     Example: hitl queue disallow ana --lane german
@@ -240,6 +244,9 @@ def queue_disallow(reviewer: Holder, lane: LaneName) -> None:
 
     with open_world() as world, begin(world.engine) as tx:
         was_allowed = room.disallow(tx, reviewer, lane)
+    if as_json:
+        show_json({"holder": reviewer, "lane": lane, "was_allowed": was_allowed})
+        return
     say(f"{reviewer} may not take lane {lane}{'' if was_allowed else ', nor could before'}")
 
 
