@@ -2,9 +2,9 @@
 
 What this key cannot see: a word added, left out or replaced, another order of words, look-alike
 letters of another script (Cyrillic "а" for Latin "a"), digits in place of letters. Such copies
-get different keys and may land on both sides; MinHash comes later. What it sees too much of:
-texts that differ in numbers, links or doubled letters only ("good" and "god") share a key. That
-costs nothing but a common side.
+get different keys and may land on both sides; those that differ in a word are found by the room
+`twins`, and parted in `leaks.py`. What it sees too much of: texts that differ in numbers, links or
+doubled letters only ("good" and "god") share a key. That costs nothing but a common side.
 """
 
 from __future__ import annotations
