@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from hitl.queue.errors import LeaseLost, NoSkill
 from hitl.queue.routing.store import EVERY_LANE, Skill, skills_of
@@ -48,19 +48,32 @@ class Lease:
         return [one.entry_id for one in self.entries]
 
 
-_COLUMNS = "SELECT entry_id, turn_at, due_at FROM entries WHERE state = 'waiting'"
-
-# `branches` are read in step, each by its own index, and only as far as rows are taken. A row that
-# a dispatch or another claim holds is passed over; one that moved in the meantime fails the state.
-_CHOOSE = """
-SELECT e.entry_id, e.item_id, e.lane, e.tier, e.due_at
-FROM ({branches}) ahead JOIN entries e USING (entry_id)
-WHERE e.state = 'waiting'
-  AND NOT EXISTS (SELECT FROM tasks t WHERE t.entry_id = e.entry_id AND t.stage = 'review')
-  AND NOT EXISTS (SELECT FROM handled h WHERE h.entry_id = e.entry_id AND h.holder = :holder)
-ORDER BY ahead.turn_at, ahead.due_at, ahead.entry_id
-LIMIT :limit FOR NO KEY UPDATE OF e SKIP LOCKED
+_FREE = """
+e.state = 'waiting'
+AND NOT EXISTS (SELECT FROM tasks t WHERE t.entry_id = e.entry_id AND t.stage = 'review')
+AND NOT EXISTS (SELECT FROM handled h WHERE h.entry_id = e.entry_id AND h.holder = :holder)
 """
+# What a dispatch or another claim holds is passed over; what moved in the meantime fails the state.
+_OF_ONE = f"""
+SELECT e.entry_id, e.item_id, e.lane, e.tier, e.due_at FROM entries e
+WHERE {{where}} AND {_FREE}
+ORDER BY e.turn_at, e.due_at, e.entry_id
+LIMIT :limit FOR NO KEY UPDATE OF e SKIP LOCKED
+"""  # noqa: S608
+# Postgres would sort all that waits in several lanes. So it is shown the first of each, `ahead` of
+# them: more than are taken, for others may hold some.
+_OF_EACH = f"""
+(SELECT e.entry_id, e.turn_at, e.due_at FROM entries e WHERE {{where}} AND {_FREE}
+ ORDER BY e.turn_at, e.due_at, e.entry_id LIMIT :ahead)
+"""  # noqa: S608
+_OF_SEVERAL = f"""
+SELECT e.entry_id, e.item_id, e.lane, e.tier, e.due_at
+FROM ({{each}}) first JOIN entries e USING (entry_id)
+WHERE {_FREE}
+ORDER BY first.turn_at, first.due_at, first.entry_id
+LIMIT :limit FOR NO KEY UPDATE OF e SKIP LOCKED
+"""  # noqa: S608
+_AHEAD = (2, 100)  # times the limit
 
 # A statement of its own: only now, with the rows locked, are the intents of a dispatch that held
 # them before us seen.
@@ -144,10 +157,7 @@ def claim(
         raise NoSkill(holder, lanes)
     if tx.execute(_SOME_RAN_OUT).scalar_one():
         expire(tx, failures_before_dead=failures_before_dead)
-    chosen = tx.execute(
-        text(_CHOOSE.format(branches=" UNION ALL ".join(branches))),
-        {"holder": holder, "limit": limit} | values,
-    ).all()
+    chosen = _choose(tx, branches, values | {"holder": holder}, limit)
     wanted = {"chosen": [row.entry_id for row in chosen], "holder": holder, "seconds": seconds}
     made = tx.execute(_TAKE, wanted).one_or_none() if chosen else None
     if made is None:
@@ -157,10 +167,27 @@ def claim(
     return Lease(made.lease_id, made.token, holder, made.expires_at, held)
 
 
+def _choose(
+    tx: Connection, branches: Sequence[str], values: dict[str, Any], limit: int
+) -> Sequence[Row[Any]]:
+    """Lock the first free entries of all branches, in one order."""
+    if len(branches) == 1:
+        statement = text(_OF_ONE.format(where=branches[0]))
+        return tx.execute(statement, values | {"limit": limit}).all()
+    each = " UNION ALL ".join(_OF_EACH.format(where=one) for one in branches)
+    statement = text(_OF_SEVERAL.format(each=each))
+    found: Sequence[Row[Any]] = []
+    for times in _AHEAD:
+        found = tx.execute(statement, values | {"limit": limit, "ahead": limit * times}).all()
+        if len(found) == limit:
+            break
+    return found
+
+
 def _branches(
     skills: Sequence[Skill], lanes: Sequence[str] | None
 ) -> tuple[list[str], dict[str, Any]]:
-    """One query for each index that has entries this holder may take, and their parameters."""
+    """A condition for each stretch of an index that this holder may take, and their parameters."""
     highest = {one.lane: one.tier for one in skills}
     every = highest.pop(EVERY_LANE, 0)
     if lanes is not None:
@@ -172,14 +199,14 @@ def _branches(
         named = sorted(lane for lane, top in highest.items() if top >= tier)
         where = "tier = 1" if tier == 1 else f"tier > 1 AND tier = {tier}"
         if every >= tier:
-            branches.append(f"{_COLUMNS} AND {where}")
+            branches.append(where)
         elif tier > 1 and named:
             values[f"lanes_{tier}"] = named
-            branches.append(f"{_COLUMNS} AND {where} AND lane = ANY(:lanes_{tier})")
+            branches.append(f"{where} AND lane = ANY(:lanes_{tier})")
         else:
             for lane in named:
                 values[f"lane_{len(values)}"] = lane
-                branches.append(f"{_COLUMNS} AND {where} AND lane = :lane_{len(values) - 1}")
+                branches.append(f"{where} AND lane = :lane_{len(values) - 1}")
     return branches, values
 
 
