@@ -40,6 +40,7 @@ def push_decisions(
             push.rows,
             categories=categories,
             max_text_characters=recipe.intake.max_text_characters,
+            shadows=recipe.intake.shadow_models,
         )
         contents, decided = take_in(tx, found.mapped, source=source, kind="both")
         answer: dict[str, Any] = {

@@ -35,12 +35,17 @@ class Pushed:
 
 
 def map_pushed(
-    rows: Sequence[Any], *, categories: Sequence[str], max_text_characters: int
+    rows: Sequence[Any],
+    *,
+    categories: Sequence[str],
+    max_text_characters: int,
+    shadows: Sequence[str] = (),
 ) -> Pushed:
     """Read every row: a decision, content, or both at once.
 
     A row is a decision if it has a field of one, or no text. It must then know at least one
-    category of the policy. What is malformed is set aside with its position and reason.
+    category of the policy. What is malformed is set aside with its position and reason. `shadows`
+    are globs; a model version that one matches only runs along.
     """
     rejects: list[Reject] = []
     ignored: dict[str, None] = {}
@@ -77,6 +82,7 @@ def map_pushed(
             actions=_ACTIONS,
         ),
         about=_CONTENT,
+        shadows=shadows,
     )
     rejects += [*bad_items, *bad_decisions]
     once = {(one.line, one.field): one for one in rejects}

@@ -53,6 +53,19 @@ def test_a_row_may_bring_content_alone_or_with_its_decision() -> None:
     assert ([], 0) == (found.rejects, found.rejected_rows)
 
 
+def test_a_model_that_only_runs_along_is_known_by_the_recipes_globs() -> None:
+    found = map_pushed(
+        [row(), row(model_version="m2-shadow")],
+        categories=["hate"],
+        max_text_characters=100,
+        shadows=["*-shadow"],
+    )
+
+    assert [("m1", False), ("m2-shadow", True)] == [
+        (one.model_version, one.is_shadow) for one in found.mapped.decisions
+    ]
+
+
 @pytest.mark.parametrize(
     ("bad", "field", "reason"),
     [
