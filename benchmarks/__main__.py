@@ -21,6 +21,7 @@ ALL = (
     "benchmarks.twins",
     "benchmarks.label_efficiency",
     "benchmarks.scale",
+    "benchmarks.intake",
 )
 MET, NO_DATA = 0, 2
 _WORDS = {1: "missed a bar", NO_DATA: "had no data or no peer to run on; see what it says above"}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection, Engine
@@ -10,15 +11,17 @@ from sqlalchemy import Connection, Engine
 from hitl import datasets, decisions, logs, queue
 from hitl.db import begin
 from hitl.decisions import (
-    Chunk,
     Column,
     Counts,
     EmptySource,
     Kind,
     Mapped,
     NoRowsYet,
+    Reading,
     Source,
     SourceRefused,
+    Staged,
+    Taken,
     map_chunk,
 )
 from hitl.errors import Refused
@@ -76,6 +79,8 @@ def ingest_decisions(
 
     One transaction a chunk. It may be killed anywhere and run again, by several at once: every
     row has a key, and the first of a key stands. Content and decisions may come in either order.
+    An unchanged file goes on after the last chunk that was stored; one that was read to its end is
+    not read again, and its rows are counted as known.
 
     Args:
         kind: "content", "decisions", or "both" for a source with the columns of both.
@@ -95,7 +100,7 @@ def ingest_decisions(
     for place in places:
         rows_before = found.rows
         try:
-            _take_in(engine, place, wanted, recipe, kind, found=found, progress=progress)
+            _take_in(engine, place, wanted, recipe, kind, found=found, progress=progress or _untold)
         except SourceRefused as refusal:
             if len(places) == 1:
                 raise
@@ -133,6 +138,10 @@ def ingest_decisions(
     return report
 
 
+def _untold(rows: int) -> None:
+    """Progress that nobody watches."""
+
+
 @dataclass
 class _Found:
     """What was counted so far, over all sources."""
@@ -143,6 +152,13 @@ class _Found:
     rows: int = 0
     absent: dict[str, None] = field(default_factory=dict)
 
+    def add(self, taken: Taken) -> None:
+        self.contents += taken.contents
+        self.decisions += taken.decisions
+        self.rejected += taken.rejected
+        self.rows += taken.rows
+        self.absent.update(dict.fromkeys(taken.absent))
+
 
 def _take_in(
     engine: Engine,
@@ -152,37 +168,93 @@ def _take_in(
     kind: Kind,
     *,
     found: _Found,
-    progress: Callable[[int], None] | None,
+    progress: Callable[[int], None],
 ) -> None:
+    file = place.fingerprint()
+    mark = file and _mark(file, wanted, recipe)
     with begin(engine) as tx:
-        begun = decisions.database_clock(tx)
-    for chunk in decisions.read_chunks(place, wanted, rows_per_chunk=recipe.intake.rows_per_chunk):
-        found.absent.update(dict.fromkeys(chunk.absent))
-        _store(engine, chunk, recipe, kind, source=place.name, found=found)
-        if progress is not None and chunk.rows:
-            progress(chunk.rows)
+        begun_at = decisions.database_clock(tx)
+        done = None
+        if mark is not None:
+            done = decisions.find_finished(tx, source=place.name, kind=kind, fingerprint=mark)
+    # Rejects of a reading that goes on are those of all of it.
+    begun_at = done.begun_at or begun_at if done else begun_at
+    reading = mark and Reading(place.name, kind, mark, begun_at)
+    number = line = 0
+    if done is not None and done.chunks:
+        log.info("intake_goes_on", source=place.name, after_line=done.taken.line)
+        found.add(done.taken)
+        progress(done.taken.rows)
+        number, line = done.chunks, done.taken.line
+        if done.is_whole:
+            return
+    for ready in decisions.one_ahead(_ready(place, wanted, recipe, kind, after_line=line)):
+        with begin(engine) as tx:
+            contents, decided = take_in(
+                tx, ready.mapped, ready.staged, source=place.name, kind=kind
+            )
+            taken = Taken(
+                line=ready.line,
+                rows=ready.rows,
+                contents=contents,
+                decisions=decided,
+                rejected=ready.mapped.rejected_rows,
+                absent=ready.absent,
+            )
+            if reading:
+                decisions.keep_finished(tx, reading, chunk=number, taken=taken)
+        number += 1
+        line = ready.line
+        found.add(taken)
+        if ready.rows:
+            progress(ready.rows)
     with begin(engine) as tx:
         # Read to its end: what was set aside of it before and is no longer was mended.
-        decisions.forget_mended(tx, source=place.name, kind=kind, before=begun)
+        decisions.forget_mended(tx, source=place.name, kind=kind, before=begun_at)
+        if reading:
+            last = Taken(line=line)
+            decisions.keep_finished(tx, reading, chunk=number, taken=last, is_last=True)
 
 
-def _store(
-    engine: Engine, chunk: Chunk, recipe: Recipe, kind: Kind, *, source: str, found: _Found
-) -> None:
-    mapped: Mapped = map_chunk(chunk, recipe.intake, kind)
-    with begin(engine) as tx:
-        contents, decided = take_in(tx, mapped, source=source, kind=kind)
-    found.contents += contents
-    found.decisions += decided
-    found.rejected += mapped.rejected_rows
-    found.rows += chunk.rows
+# Part of a reading's mark: raise it when the same bytes come to mean something else.
+_READ_BY = 1
 
 
-def take_in(tx: Connection, mapped: Mapped, *, source: str, kind: Kind) -> tuple[Counts, Counts]:
+def _mark(file: str, wanted: Sequence[Column], recipe: Recipe) -> str:
+    """Tells one way of reading one file from all others."""
+    said = recipe.intake.model_dump_json()
+    return hashlib.sha256(f"{_READ_BY} {file} {list(wanted)} {said}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A chunk that has only to be stored."""
+
+    line: int
+    rows: int
+    absent: tuple[str, ...]
+    mapped: Mapped
+    staged: Staged
+
+
+def _ready(
+    place: Source, wanted: Sequence[Column], recipe: Recipe, kind: Kind, *, after_line: int
+) -> Generator[_Ready, None, None]:
+    for chunk in decisions.read_chunks(
+        place, wanted, rows_per_chunk=recipe.intake.rows_per_chunk, after_line=after_line
+    ):
+        mapped = map_chunk(chunk, recipe.intake, kind)
+        line = max(after_line, chunk.last_line)
+        yield _Ready(line, chunk.rows, chunk.absent, mapped, mapped.decided.staged())
+
+
+def take_in(
+    tx: Connection, mapped: Mapped, staged: Staged, *, source: str, kind: Kind
+) -> tuple[Counts, Counts]:
     """Store what rows say, whichever way they came; the counts of contents and of decisions."""
     items = [_grouped(one) for one in mapped.items]
     contents = decisions.merge_items(tx, items, source=source)
-    decided = decisions.merge_decided(tx, mapped.decided.staged(), source=source)
+    decided = decisions.merge_decided(tx, staged, source=source)
     decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
     if decided.new:
         queue.rescore(tx, decisions.newly_ranked(tx))

@@ -42,7 +42,9 @@ def push_decisions(
             max_text_characters=recipe.intake.max_text_characters,
             shadows=recipe.intake.shadow_models,
         )
-        contents, decided = take_in(tx, found.mapped, source=source, kind="both")
+        contents, decided = take_in(
+            tx, found.mapped, found.mapped.decided.staged(), source=source, kind="both"
+        )
         answer: dict[str, Any] = {
             "idempotency_key": push.key,
             "rows": len(push.rows),

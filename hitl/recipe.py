@@ -59,7 +59,6 @@ class Intake(_Strict):
     """How sources are read.
 
     `shadow_models`: globs of model versions that only run along: on record, never acted on.
-    `keep_months`: how many whole months `hitl retain` keeps; None keeps all.
     """
 
     content: ContentColumns = ContentColumns()
@@ -67,7 +66,6 @@ class Intake(_Strict):
     max_text_characters: Annotated[int, Field(ge=1, le=1_000_000)] = 100_000
     rows_per_chunk: Annotated[int, Field(ge=1, le=200_000)] = 100_000
     shadow_models: tuple[str, ...] = ()
-    keep_months: Annotated[int, Field(ge=1)] | None = None
 
 
 AUDIT = "audit"

@@ -1,7 +1,8 @@
 """Intake: sources become items and decisions; what is malformed is set aside with its reason."""
 
+from hitl.decisions.ahead import one_ahead
 from hitl.decisions.chunks import Chunk, Column, Reject
-from hitl.decisions.decided import Decided
+from hitl.decisions.decided import Decided, Staged
 from hitl.decisions.errors import (
     BadQuery,
     BadValue,
@@ -16,12 +17,25 @@ from hitl.decisions.errors import (
     UnknownFormat,
     UnreadableSource,
 )
+from hitl.decisions.finished.store import (
+    Finished,
+    Reading,
+    Taken,
+    find_finished,
+    keep_finished,
+)
 from hitl.decisions.mapped import Mapped, map_chunk
 from hitl.decisions.mapping import (
     Kind,
     map_contents,
     map_decisions,
     wanted_columns,
+)
+from hitl.decisions.merging.store import (
+    merge_decided,
+    merge_decisions,
+    newly_ranked,
+    payload_hash,
 )
 from hitl.decisions.pushed import Pushed, map_pushed
 from hitl.decisions.scoring.store import (
@@ -45,14 +59,7 @@ from hitl.decisions.set_aside.store import (
 )
 from hitl.decisions.sources import FORMATS, FileSource, Source, find_sources, read_chunks, shown
 from hitl.decisions.sql_source.store import SqlSource
-from hitl.decisions.store import (
-    Counts,
-    merge_decided,
-    merge_decisions,
-    merge_items,
-    newly_ranked,
-    payload_hash,
-)
+from hitl.decisions.store import Counts, merge_items
 from hitl.decisions.values import content_hash
 
 __all__ = [
@@ -66,12 +73,14 @@ __all__ = [
     "DecidedItem",
     "EmptySource",
     "FileSource",
+    "Finished",
     "Kind",
     "Mapped",
     "MissingColumns",
     "NoProbabilityColumns",
     "NoRowsYet",
     "Pushed",
+    "Reading",
     "Reject",
     "ScorableItem",
     "Source",
@@ -79,8 +88,10 @@ __all__ = [
     "SourceRefused",
     "SourceUnavailable",
     "SqlSource",
+    "Staged",
     "StoredConflict",
     "StoredReject",
+    "Taken",
     "UnknownCategory",
     "UnknownFormat",
     "UnreadableSource",
@@ -89,8 +100,10 @@ __all__ = [
     "count_rejects",
     "count_scorable",
     "database_clock",
+    "find_finished",
     "find_sources",
     "forget_mended",
+    "keep_finished",
     "list_conflicts",
     "list_rejects",
     "map_chunk",
@@ -101,6 +114,7 @@ __all__ = [
     "merge_decisions",
     "merge_items",
     "newly_ranked",
+    "one_ahead",
     "payload_hash",
     "read_chunks",
     "read_decided",

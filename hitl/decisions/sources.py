@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import lzma
 import re
 import zlib
@@ -28,6 +30,9 @@ from hitl.decisions.sql_source.store import SqlSource
 
 FORMATS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".xz": "xz"}
+# By which of these a filesystem tells that a file was written anew.
+_MARKS = ("mtime", "created", "ino", "ETag", "etag", "LastModified", "last_modified", "md5Hash")
+_TAIL = 64 * 1024
 _MAGIC = frozenset("*?[")
 _TOKEN_SCHEMES = ("http", "https")  # where a name alone before the @ is a token
 
@@ -39,6 +44,8 @@ class Source(Protocol):
     def name(self) -> str: ...
 
     def read(self, wanted: Sequence[Column], *, after_line: int = 0) -> Iterator[Read]: ...
+
+    def fingerprint(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,22 @@ class FileSource:
                 # No system says this: Arrow does, of a page that it cannot unpack.
                 raise UnreadableSource(self.name, "damaged", after_line=line) from None
             raise SourceUnavailable(self.name, type(cause).__name__) from None
+
+    def fingerprint(self) -> str | None:
+        """What tells these bytes from others under this name; None where nothing does.
+
+        Its size, when it was written, the mark that a store gives it, and its last bytes.
+        """
+        try:
+            about = self.filesystem.info(self.path)
+            marks = {name: str(about[name]) for name in _MARKS if about.get(name) is not None}
+            if not marks or not about.get("size"):
+                return None
+            ends = self.filesystem.tail(self.path, _TAIL)
+        except (OSError, NotImplementedError, ValueError):
+            return None  # the reading itself says what is wrong
+        said = json.dumps([about["size"], sorted(marks.items()), hashlib.sha256(ends).hexdigest()])
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def _open(self) -> IO[bytes]:
         compression = _COMPRESSIONS.get(PurePosixPath(_bare(self.path)).suffix)

@@ -1,19 +1,16 @@
-"""Items and decisions in SQL: merged by their keys, so that any chunk may come twice."""
+"""Items in SQL: merged by their keys, so that any chunk may come twice."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
 
-from hitl.db.months import make_months
-from hitl.decisions.decided import Decided, Staged, as_json
-from hitl.decisions.staging.store import stage, stage_csv
+from hitl.decisions.staging.store import stage
 from hitl.decisions.values import content_hash
-from hitl.records import Decision, Item, ItemId
+from hitl.records import Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,73 +99,6 @@ FROM intake_items s JOIN items i USING (item_id) WHERE i.content_hash <> s.conte
 ORDER BY 2, 4 ON CONFLICT DO NOTHING
 """
 
-_STAGE_DECISIONS = """
-CREATE TEMP TABLE IF NOT EXISTS intake_decisions (
-    leads boolean, begins boolean, item_id text, model_version text, decided_at timestamptz,
-    action text, probabilities jsonb, is_shadow boolean, language text, surface text
-) ON COMMIT DROP
-"""
-_INSERT_STUBS = """
-INSERT INTO items (item_id, language, surface)
-SELECT item_id, language, surface FROM intake_decisions WHERE begins ORDER BY item_id
-ON CONFLICT (item_id) DO NOTHING
-"""
-# A log describes an item only where nobody has. OFFSET 0: one look at the key a row.
-_DESCRIBED = """
-FROM intake_decisions s JOIN LATERAL (
-    SELECT item_id FROM items i WHERE i.item_id = s.item_id
-      AND ((i.language IS NULL AND s.language IS NOT NULL)
-           OR (i.surface IS NULL AND s.surface IS NOT NULL)) OFFSET 0
-) i ON true
-WHERE s.begins
-"""
-_LOCK_DESCRIBED = f"""
-SELECT count(*) FROM (
-    SELECT 1 FROM items
-    WHERE item_id = ANY (ARRAY(SELECT s.item_id {_DESCRIBED}))
-    ORDER BY item_id FOR NO KEY UPDATE
-) held
-"""  # noqa: S608
-_DESCRIBE = f"""
-UPDATE items SET language = coalesce(items.language, told.language),
-                 surface = coalesce(items.surface, told.surface)
-FROM (SELECT s.item_id, s.language, s.surface {_DESCRIBED}) told
-WHERE items.item_id = told.item_id
-"""  # noqa: S608
-# What was dropped for its age does not come back by the file that brought it.
-_INSERT_DECISIONS = """
-INSERT INTO decisions (item_id, model_version, decided_at, action, probabilities, is_shadow)
-SELECT item_id, model_version, decided_at, action, probabilities, is_shadow
-FROM intake_decisions
-WHERE leads AND decided_at >= (SELECT coalesce(max(kept_from), '-infinity') FROM retentions)
-ORDER BY item_id, decided_at, model_version
-ON CONFLICT (item_id, decided_at, model_version) DO NOTHING
-"""
-# OFFSET 0: one look at the key's index a row, in its month alone, and never all decisions hashed.
-_DECISIONS_IN_CONFLICT = """
-SELECT s.item_id, s.action, s.probabilities, s.model_version || ' @ '
-           || to_char(s.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS key
-FROM intake_decisions s JOIN LATERAL (
-    SELECT action, probabilities FROM decisions d
-    WHERE d.item_id = s.item_id AND d.decided_at = s.decided_at
-      AND d.model_version = s.model_version OFFSET 0
-) d ON true
-WHERE s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities
-"""
-_ASKED_ABOUT = """
-SELECT DISTINCT item_id FROM entries JOIN intake_decisions USING (item_id)
-WHERE state IN ('waiting', 'dispatched', 'adjudicating') ORDER BY item_id
-"""
-_STAGE_CONFLICTS = """
-CREATE TEMP TABLE IF NOT EXISTS intake_conflicts (item_id text, key text, payload_hash text)
-ON COMMIT DROP
-"""
-_KEEP_DECISION_CONFLICTS = """
-INSERT INTO conflicts (kind, item_id, key, payload_hash, source)
-SELECT DISTINCT 'decision', item_id, key, payload_hash, CAST(:source AS text)
-FROM intake_conflicts ORDER BY 2, 3, 4 ON CONFLICT DO NOTHING
-"""
-
 
 def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts:
     """Store items by id: the first text of an item stands, and gaps beside it are filled.
@@ -190,59 +120,6 @@ def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts
         tx.execute(text(_KEEP_CONTENT_CONFLICTS), {"source": source})
     read = sum(item.text is not None for item in items)
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
-
-
-def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: str) -> Counts:
-    """As `merge_decided`, from records."""
-    return merge_decided(tx, Decided.of(decisions).staged(), source=source)
-
-
-def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
-    """Store decisions by (item, moment, model version); the first of a key stands.
-
-    Items that are not known yet are made without text; language and surface are added where
-    nobody has said them. Another payload under a known key is kept as a conflict. What lies
-    before `retentions.kept_from` counts as known. Merging the same again changes nothing.
-    """
-    if not decided.rows:
-        return Counts()
-    make_months(tx, decided.months)
-    stage_csv(tx, _STAGE_DECISIONS, "intake_decisions", decided.lines)
-    made = tx.execute(text(_INSERT_STUBS)).rowcount
-    if decided.describes and made < decided.items and tx.execute(text(_LOCK_DESCRIBED)).scalar():
-        tx.execute(text(_DESCRIBE))
-    read = decided.rows
-    new = tx.execute(text(_INSERT_DECISIONS)).rowcount
-    conflicts = _keep_conflicts(tx, source=source) if new < read else 0
-    return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
-
-
-def newly_ranked(tx: Connection) -> list[ItemId]:
-    """Of the decisions merged last in this transaction, the items that are being asked about."""
-    return [ItemId(one) for one in tx.execute(text(_ASKED_ABOUT)).scalars()]
-
-
-def _keep_conflicts(tx: Connection, *, source: str) -> int:
-    differing = tx.execute(text(_DECISIONS_IN_CONFLICT)).all()
-    if differing:
-        rows = (
-            (one.item_id, one.key, _payload_hash(one.action, one.probabilities))
-            for one in differing
-        )
-        stage(tx, _STAGE_CONFLICTS, "intake_conflicts", rows)
-        tx.execute(text(_KEEP_DECISION_CONFLICTS), {"source": source})
-    return len(differing)
-
-
-def payload_hash(decision: Decision) -> str:
-    """SHA-256 (hex) of what a decision says: its action and probabilities."""
-    return _payload_hash(decision.action, decision.probabilities)
-
-
-def _payload_hash(action: str | None, probabilities: Mapping[str, float]) -> str:
-    # A number that Postgres gives back without its point is the same number.
-    said = as_json({category: float(value) for category, value in probabilities.items()})
-    return hashlib.sha256(f"{action or ''} {said}".encode()).hexdigest()
 
 
 def _fold(items: Iterable[Item]) -> tuple[list[Item], list[tuple[str, str]]]:

@@ -191,6 +191,28 @@ def test_another_payload_under_a_known_decision_is_a_conflict(tx: Connection) ->
     )
 
 
+def test_a_chunk_taken_for_new_that_was_not_is_merged_all_the_same(
+    tx: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No row of so few is looked at, so what is known shows when it is inserted.
+    monkeypatch.setattr("hitl.decisions.merging.store._WORTH_A_TRY", 1)
+    merge_items(tx, [make_item("i3")], source="s")
+    before = merge_decisions(tx, [make_decision("i1"), make_decision("i2")], source="s")
+
+    after = merge_decisions(
+        tx,
+        [make_decision(f"i{k}", probabilities={"hate": 0.5 if k < 2 else 0.6}) for k in range(5)],
+        source="s",
+    )
+
+    assert Counts(read=2, new=2) == before
+    assert Counts(read=5, new=3, known=1, conflicts=1) == after
+    assert [(f"i{k}", f"i{k}") for k in range(5)] == rows(
+        tx,
+        "SELECT i.item_id, d.item_id FROM items i FULL JOIN decisions d USING (item_id) ORDER BY 1",
+    )
+
+
 def test_within_one_chunk_the_first_row_wins(tx: Connection) -> None:
     bodies = [None, "first", "second", "first", "second"]
     items = [make_item("i1", body, language=None if body else "en") for body in bodies]

@@ -22,6 +22,7 @@ _TABLES = {
     " FROM decisions",
     "conflicts": "SELECT kind, item_id, key, payload_hash, source FROM conflicts",
     "rejects": "SELECT source, line, field, reason FROM rejects",
+    "intake_chunks": "SELECT source, kind, chunk, line, rows, is_last FROM intake_chunks",
     "api_requests": "SELECT producer, idempotency_key, body_hash, rows, answer FROM api_requests",
     "twin_forms": "SELECT form_id, pivot_id, signature FROM twin_forms",
     "twin_buckets": "SELECT * FROM twin_buckets",

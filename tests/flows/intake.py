@@ -67,7 +67,7 @@ def tables(engine: Engine) -> str:
 def empty(tx: Connection) -> None:
     """Begin anew. Only a superuser can switch off what keeps decisions from being emptied."""
     tx.execute(text("SET LOCAL session_replication_role = replica"))
-    tx.execute(text("TRUNCATE items, decisions CASCADE"))
+    tx.execute(text("TRUNCATE items, decisions, intake_chunks CASCADE"))
 
 
 def count(engine: Engine, table: str) -> int:

@@ -75,6 +75,9 @@ class SqlSource:
         except SQLAlchemyError as cause:
             raise UnreadableSource(self.name, type(cause).__name__, after_line=line) from None
 
+    def fingerprint(self) -> None:
+        """None: nothing tells whether a query would be answered as before."""
+
     def _refusal(
         self, cause: Exception, *, is_answered: bool, after_line: int
     ) -> BadQuery | SourceUnavailable | UnreadableSource:

@@ -1,0 +1,1 @@
+"""How far a file was taken in."""

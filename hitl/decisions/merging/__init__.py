@@ -1,0 +1,1 @@
+"""Decisions into their table."""
