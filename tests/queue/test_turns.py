@@ -29,14 +29,20 @@ GRAVE = make_policy(
 
 
 def decide(
-    tx: Connection, item_id: str, said: Mapping[str, float], *, hours: float = 0, model: str = "m1"
+    tx: Connection,
+    item_id: str,
+    said: Mapping[str, float],
+    *,
+    hours: float = 0,
+    is_shadow: bool = False,
 ) -> None:
     tx.execute(
         insert(schema.decisions).values(
             item_id=item_id,
-            model_version=model,
+            model_version="m1",
             decided_at=NOON + timedelta(hours=hours),
             probabilities=dict(said),
+            is_shadow=is_shadow,
         )
     )
 
@@ -136,6 +142,16 @@ def test_the_newest_decision_by_its_own_moment_ranks_an_entry_however_late_it_co
     assert (1, 0) == (newer, late)
     assert {"a": 2.0, "b": 4.0} == column(tx, "priority")
     assert ["b", "a"] == order(tx)
+
+
+def test_a_shadow_model_moves_nothing(tx: Connection) -> None:
+    asked(tx, {"a": 1.0})
+    decide(tx, "a", {"hate": 0.5})
+    queue.place(tx, BatchId("b1"))
+    decide(tx, "a", {"hate": 1.0}, hours=1, is_shadow=True)
+
+    assert 0 == queue.rescore(tx, [ItemId("a")])
+    assert {"a": 2.0} == column(tx, "priority")
 
 
 def test_a_rescore_keeps_the_deadline_and_leaves_audits_and_closed_entries_alone(

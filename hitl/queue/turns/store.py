@@ -28,7 +28,8 @@ rules AS (
 """
 
 # Unknown is not harmless: without any probability one half of the gravest counts. Late decisions
-# change nothing that a newer one has said; at one moment the model of the higher name is heard.
+# change nothing that a newer one has said; at one moment the model of the higher name is heard. A
+# shadow model is not.
 _SCORED = """
 severities AS (
     SELECT p.policy_id, c.id AS category, c.severity
