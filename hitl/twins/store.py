@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Row, text
-from sqlalchemy.exc import DBAPIError
 
 from hitl.db.locks import lock_key
 from hitl.recipe import AUDIT
 from hitl.records import ItemId, PolicyId
+from hitl.twins.filling.store import copy_in
 from hitl.twins.fingerprints import Int64, Scheme, Signatures, buckets, form_ids
 from hitl.twins.pivots import NONE, Mask, Region, joined, pivots
 
@@ -263,13 +262,13 @@ def _read(tx: Connection, query: str, scheme: Scheme, **named: list[int]) -> Reg
 def _write(tx: Connection, scheme: Scheme, scheme_id: int, around: Region, found: Int64) -> None:
     is_new = around.was == NONE
     ids, signatures, now = around.form_ids[is_new], around.signatures[is_new], found[is_new]
-    _copy(
+    copy_in(
         tx,
         "twin_forms (form_id, scheme_id, pivot_id, signature)",
         [(ids, ">i8"), (np.full(len(ids), scheme_id), ">i2"), (now, ">i8"), (signatures, "")],
     )
     in_buckets = buckets(scheme, signatures)
-    _copy(
+    copy_in(
         tx,
         "twin_buckets (bucket, is_pivot, form_id)",
         [
@@ -289,29 +288,3 @@ def _write(tx: Connection, scheme: Scheme, scheme_id: int, around: Region, found
             "form_ids": np.repeat(around.form_ids[turns], scheme.bands).tolist(),
         }
         tx.execute(text(_TURN), turned)
-
-
-def _copy(tx: Connection, into: str, columns: Iterable[tuple[Any, str]]) -> None:
-    """COPY columns of one length, each of one width, in binary; "" is bytes, a row an item."""
-    fields: list[tuple[str, Any]] = [("fields", ">i2")]
-    given = list(columns)
-    for k, (values, kind) in enumerate(given):
-        fields += [(f"size_{k}", ">i4"), (f"value_{k}", kind or f"V{values.shape[1]}")]
-    rows = np.empty(len(given[0][0]), dtype=fields)
-    rows["fields"] = len(given)
-    for k, (values, kind) in enumerate(given):
-        rows[f"size_{k}"] = rows.dtype[f"value_{k}"].itemsize
-        rows[f"value_{k}"] = values if kind else values.view(f"V{values.shape[1]}").ravel()
-    whole = b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
-    copy = f"COPY {into} FROM STDIN (FORMAT binary)"
-    # Past SQLAlchemy, which has no COPY; so the driver's errors are given its names here.
-    driver_error = tx.dialect.loaded_dbapi.Error
-    cursor = tx.connection.cursor()
-    try:
-        cursor.copy_expert(copy, io.BytesIO(whole))
-    except driver_error as cause:
-        raise DBAPIError.instance(
-            copy, None, cause, driver_error, hide_parameters=True, dialect=tx.dialect
-        ) from None
-    finally:
-        cursor.close()

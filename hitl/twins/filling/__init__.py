@@ -1,0 +1,1 @@
+"""Rows of one width each, straight into a table."""
