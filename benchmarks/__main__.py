@@ -19,6 +19,7 @@ ALL = (
     "benchmarks.sampler_memory",
     "benchmarks.near_duplicates",
     "benchmarks.twins",
+    "benchmarks.serving",
     "benchmarks.label_efficiency",
     "benchmarks.scale",
     "benchmarks.intake",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -42,21 +43,30 @@ class Producer:
     def push(self, number: int, due: float) -> Ended:
         """One batch; what is told to come again comes again, until nobody would wait any more."""
         key = f"stress-{self.seed}-{number}"
-        body = {"decisions": self.batch(number)}
+        body = self.body(number)
         while True:
-            if self._answer(key, body) == httpx.codes.ACCEPTED:
+            if self.answer(key, body) == httpx.codes.ACCEPTED:
                 return "done"
             self.refused += 1
             if time.monotonic() - due > self.patience:
                 return "dropped"
             time.sleep(0.1)
 
-    def _answer(self, key: str, body: dict[str, Any]) -> int:
-        headers = {"Authorization": f"Bearer {self.token}", "Idempotency-Key": key}
+    def answer(self, key: str, body: bytes) -> int:
+        """The status that a push is answered with; 0 if there was no answer."""
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/json",
+            "Idempotency-Key": key,
+        }
         try:
-            return self.client.post("/v1/decisions", json=body, headers=headers).status_code
+            return self.client.post("/v1/decisions", content=body, headers=headers).status_code
         except httpx.HTTPError:
             return 0  # it may have been taken in: the key finds out
+
+    def body(self, number: int) -> bytes:
+        """A batch as it is sent."""
+        return json.dumps({"decisions": self.batch(number)}).encode()
 
     def batch(self, number: int) -> list[dict[str, Any]]:
         """The rows of a batch; the same number gives the same rows."""

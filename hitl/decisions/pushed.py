@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from hitl.decisions.chunks import Chunk, Reject
-from hitl.decisions.decided import Decided
+from hitl.decisions.columns import map_decided
 from hitl.decisions.errors import LOOKS_LIKE_A_NAME
 from hitl.decisions.mapped import Mapped
-from hitl.decisions.mapping import map_contents, map_decisions
+from hitl.decisions.mapping import map_contents
 from hitl.recipe import ContentColumns, DecisionColumns
 from hitl.records import Action
 
@@ -72,7 +72,7 @@ def map_pushed(
     items, bad_items = map_contents(
         _chunk(contents, _CONTENT_FIELDS, ()), _CONTENT, max_text_characters=max_text_characters
     )
-    decisions, stubs, bad_decisions = map_decisions(
+    found, bad_decisions = map_decided(
         _chunk(decided, (*_CONTENT_FIELDS, *_DECISION_FIELDS), categories),
         DecisionColumns(
             item_id="item_id",
@@ -88,10 +88,10 @@ def map_pushed(
     once = {(one.line, one.field): one for one in rejects}
     mapped = Mapped(
         items,
-        Decided.of(decisions, stubs),
+        found,
         [once[key] for key in sorted(once)],
         len(contents) - len(items),
-        rejected_rows + rejected_decisions + len(decided) - len(decisions),
+        rejected_rows + rejected_decisions + len(decided) - len(found),
         len({one.line for one in rejects}),
     )
     return Pushed(mapped, _names(ignored))
