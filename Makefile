@@ -17,7 +17,7 @@ stop = if [ -x $(BIN)/hitl ] || [ -n "$(wildcard $(STATES))" ]; then $(HITL) $(1
     echo "what runs could not be stopped, and stays as it is; 'make up' mends $(VENV)" >&2; exit 1; }; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check e2e bench docs up down clean
+.PHONY: help demo test check e2e soak bench docs up down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -38,6 +38,11 @@ check: $(READY) ## format, lint, types, import rules
 e2e: $(READY) ## only the tests with real servers and a real browser
 	@$(BIN)/python -m hitl.services.install
 	@$(BIN)/python -m pytest -m "e2e or browser" $(PYTEST)
+
+SECONDS ?= 600
+soak: $(READY) ## kill the whole loop at random for SECONDS=600, and look at the books each time
+	@$(BIN)/python -m hitl.services.install
+	@$(BIN)/python -m tests.faults.soak --seconds $(SECONDS) $(SOAK)
 
 bench: $(PEERS) ## every benchmark, each against a peer or a limit in the same run
 	@$(BIN)/python -m benchmarks

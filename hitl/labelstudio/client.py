@@ -166,13 +166,14 @@ class LabelStudioClient:
             page, more = page + 1, bool(listed.get("next"))
         return min(found, default=None)
 
-    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
-        """Add tasks, given as their `data`; all or none."""
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int] | None:
+        """Add tasks, given as their `data`; all or none. Their ids, in the order given."""
         try:
-            self._ask(
+            reply = self._ask(
                 "POST",
                 f"api/projects/{project_id}/import",
                 "an import",
+                params={"return_task_ids": "true"},
                 body=[{"data": dict(one)} for one in tasks],
             )
         except ApiError as cause:
@@ -181,12 +182,24 @@ class LabelStudioClient:
             faulty = {int(at) for at in re.findall(r"Error at item (\d+)", str(cause.body))}
             named = [one for at, one in enumerate(entry_ids) if at in faulty]
             raise ImportRefused(self._url, named or entry_ids, cause.status_code or 0) from None
+        told = reply.get("task_ids") if isinstance(reply, dict) else None
+        if not isinstance(told, list) or len(told) != len(tasks):
+            return None
+        return [int(one) for one in told]
 
     def tasks_of_push(self, project_id: int, push_id: UUID) -> list[SeenTask]:
         """The tasks whose data carries this push, by id, with `data` and annotation marks."""
         mine = condition("data.push_id", "equal", "String", str(push_id))
         pages = self._listing(project_id, [mine], include=_MARKS + ",data")
         return [task for page in pages for task in page.tasks]
+
+    def last_of_push(self, project_id: int, push_id: UUID) -> tuple[SeenTask | None, int]:
+        """The push's task of the highest id, with `data`, and how many tasks it has."""
+        mine = condition("data.push_id", "equal", "String", str(push_id))
+        listed, total = self._tasks(
+            project_id, [mine], include="id,updated_at,data", order="-tasks:id", page_size=1
+        )
+        return (listed[0] if listed else None), total
 
     def newest_update(self, project_id: int) -> datetime | None:
         """The latest `updated_at` of any task, by Label Studio's clock."""

@@ -104,8 +104,12 @@ class LabelStudio(Protocol):
         """
         ...
 
-    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
+    def import_tasks(
+        self, project_id: int, tasks: Sequence[Mapping[str, Any]]
+    ) -> Sequence[int] | None:
         """Add tasks, given as their `data`; all or none. Not idempotent: look first.
+
+        Their ids in the order given; None where the reply does not tell them.
 
         Raises:
             ImportRefused: it took none of them.
@@ -114,6 +118,10 @@ class LabelStudio(Protocol):
 
     def tasks_of_push(self, project_id: int, push_id: UUID) -> list[SeenTask]:
         """The tasks whose data carries this push, by id, with `data` and annotation marks."""
+        ...
+
+    def last_of_push(self, project_id: int, push_id: UUID) -> tuple[SeenTask | None, int]:
+        """The push's task of the highest id, with `data`, and how many tasks it has. One look."""
         ...
 
     def newest_update(self, project_id: int) -> datetime | None:

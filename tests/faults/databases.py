@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psycopg2
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 
@@ -66,3 +67,15 @@ class Databases:
             found = done.returns_rows and done.first() is not None
         engine.dispose()
         return found
+
+
+def hang_up(url: str) -> None:
+    """Postgres ends every connection to this database."""
+    address = make_url(url).set(drivername="postgresql", database="postgres")
+    ours = psycopg2.connect(address.render_as_string(hide_password=False))
+    with ours.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (make_url(url).database,),
+        )
+    ours.close()

@@ -7,6 +7,7 @@ state folder. Counting them makes a cut repeatable: a random n is a random point
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import random
@@ -51,15 +52,27 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def disk_full() -> None:
+    """What the system says when the state folder's disk has no room left."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def run(
-    step: Callable[..., Any], *, at: int | None = None, cut: Cut = die, **arguments: Any
+    step: Callable[..., Any],
+    *,
+    at: int | None = None,
+    cut: Cut = die,
+    files_only: bool = False,
+    **arguments: Any,
 ) -> Outcome:
     """Run `step(**arguments)` in a process of its own, and `cut` in it at its n-th touch.
+
+    With `files_only`, at its n-th touch of the state folder.
 
     All of them must be picklable: functions of a module, partials of these, plain values.
     """
     ours, theirs = _PROCESSES.Pipe(duplex=False)
-    child = _PROCESSES.Process(target=_child, args=(theirs, step, arguments, at, cut))
+    child = _PROCESSES.Process(target=_child, args=(theirs, step, arguments, at, cut, files_only))
     # Starting a process polls every other, and of two polls at once one finds the status gone.
     with _POLLING:
         child.start()
@@ -95,8 +108,9 @@ def _child(
     arguments: dict[str, Any],
     at: int | None,
     cut: Cut,
+    files_only: bool,
 ) -> None:
-    touches = _Touches(at, cut, folder=Path(arguments["state"]))
+    touches = _Touches(at, cut, folder=Path(arguments["state"]), files_only=files_only)
     touches.watch()
     try:
         step(**arguments)
@@ -115,13 +129,19 @@ def _child(
 class _Touches:
     """Counts, and cuts when the count is reached."""
 
-    def __init__(self, at: int | None, cut: Cut, *, folder: Path) -> None:
+    def __init__(self, at: int | None, cut: Cut, *, folder: Path, files_only: bool) -> None:
         self.count = 0
+        self._files_only = files_only
         self._at = at
         self._cut = cut
         self._folder = str(folder)
 
     def touch(self) -> None:
+        """The world beside the state folder is touched."""
+        if not self._files_only:
+            self._touch()
+
+    def _touch(self) -> None:
         self.count += 1
         if self.count == self._at:
             self._cut()
@@ -172,4 +192,4 @@ class _Touches:
 
     def _see_files(self, name: str, arguments: tuple[Any, ...]) -> None:
         if name in _FILE_EVENTS and str(arguments[0]).startswith(self._folder):
-            self.touch()
+            self._touch()

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-import psycopg2
 import pytest
-from sqlalchemy.engine import make_url
 
 from hitl.db import connect, migrate
 from hitl.services.postgres import PostgresServer
 from tests.builders import make_policy
-from tests.faults.databases import Databases
+from tests.faults.databases import Databases, hang_up
 from tests.faults.killing import Cut, Outcome, points, seed_of
 from tests.faults.test_kill_intake_and_select import make_recipe, write_log
 from tests.faults.trial import Ground, left_on
@@ -24,18 +22,6 @@ from tests.faults.trial import Ground, left_on
 pytestmark = pytest.mark.postgres
 
 POINTS = 6
-
-
-def hang_up(url: str) -> None:
-    """Postgres ends every connection to this database."""
-    address = make_url(url).set(drivername="postgresql", database="postgres")
-    ours = psycopg2.connect(address.render_as_string(hide_password=False))
-    with ours.cursor() as cursor:
-        cursor.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
-            (make_url(url).database,),
-        )
-    ours.close()
 
 
 def stop_at_once(folder: Path, pid: int) -> None:

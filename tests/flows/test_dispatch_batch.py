@@ -143,7 +143,7 @@ def test_an_entry_whose_content_has_not_arrived_goes_on_waiting(
         ("after", "ensure_project"),
         ("before", "import_tasks"),
         ("after", "import_tasks"),
-        ("before", "tasks_of_push"),
+        ("before", "last_of_push"),
     ],
 )
 def test_killed_at_any_call_and_run_again_every_entry_has_one_task(

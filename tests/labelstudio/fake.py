@@ -85,21 +85,29 @@ class FakeLabelStudio:
         self._called("check_project")
         self._project(project_id, marker)
 
-    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> None:
+    def import_tasks(self, project_id: int, tasks: Sequence[Mapping[str, Any]]) -> list[int]:
         self._called("import_tasks")
         refused = [one for one in tasks if "text" not in one or one["text"] == self.refuse_text]
         if refused:
             raise ImportRefused(self.url, [EntryId(int(one["entry_id"])) for one in refused], 400)
+        made = []
         for data in tasks:
             task_id = next(self._numbers)
+            made.append(task_id)
             overlap = self.projects[project_id].overlap
             self.held[task_id] = FakeTask(task_id, project_id, dict(data), self.tick(), overlap)
         self._done("import_tasks")
+        return made
 
     def tasks_of_push(self, project_id: int, push_id: UUID) -> list[SeenTask]:
         self._called("tasks_of_push")
         mine = [one for one in self._of(project_id) if one.data.get("push_id") == str(push_id)]
         return [self._seen(one, whole=False, data=True) for one in mine]
+
+    def last_of_push(self, project_id: int, push_id: UUID) -> tuple[SeenTask | None, int]:
+        self._called("last_of_push")
+        mine = [one for one in self._of(project_id) if one.data.get("push_id") == str(push_id)]
+        return (self._seen(mine[-1], whole=False, data=True) if mine else None), len(mine)
 
     def newest_update(self, project_id: int) -> datetime | None:
         self._called("newest_update")

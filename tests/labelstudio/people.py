@@ -16,15 +16,15 @@ class RealPeople:
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
-        self._admin = httpx.Client(
-            base_url=url, headers={"Authorization": f"Token {token}"}, timeout=60, trust_env=False
+        self.admin = httpx.Client(
+            base_url=url, headers={"Authorization": f"Token {token}"}, timeout=600, trust_env=False
         )
         self._sessions: dict[int, httpx.Client] = {}
 
     def join(self, name: str) -> int:
         """A new account, logged in; its user id."""
         email = f"{name}-{uuid.uuid4().hex[:8]}@example.com"
-        invitation = self._admin.get("/api/invite").json()["invite_url"]
+        invitation = self.admin.get("/api/invite").json()["invite_url"]
         session = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
         page = session.get(invitation).text
         found = re.search(r'csrfmiddlewaretoken" value="([^"]+)', page)
@@ -41,7 +41,7 @@ class RealPeople:
 
     def close(self) -> None:
         """Hang up."""
-        for one in (self._admin, *self._sessions.values()):
+        for one in (self.admin, *self._sessions.values()):
             one.close()
 
     def answer(
@@ -62,11 +62,11 @@ class RealPeople:
         body: dict[str, Any] = {"was_cancelled": skip}
         if result is not None:
             body["result"] = result
-        self._admin.patch(f"/api/annotations/{annotation_id}/", json=body).raise_for_status()
+        self.admin.patch(f"/api/annotations/{annotation_id}/", json=body).raise_for_status()
 
     def take_back(self, annotation_id: int) -> None:
         """Delete an answer."""
-        self._admin.delete(f"/api/annotations/{annotation_id}/").raise_for_status()
+        self.admin.delete(f"/api/annotations/{annotation_id}/").raise_for_status()
 
     def next_task(self, project_id: int, *, reviewer: int) -> int | None:
         """The task that Label Studio serves this person now."""
@@ -80,13 +80,13 @@ class RealPeople:
 
     def delete_project(self, project_id: int) -> None:
         """Delete a project with all that is in it."""
-        self._admin.delete(f"/api/projects/{project_id}/")
+        self.admin.delete(f"/api/projects/{project_id}/")
 
     def project(self, project_id: int) -> dict[str, Any]:
         """A project as the API shows it."""
-        found: dict[str, Any] = self._admin.get(f"/api/projects/{project_id}/").json()
+        found: dict[str, Any] = self.admin.get(f"/api/projects/{project_id}/").json()
         return found
 
     def hands(self, reviewer: int) -> httpx.Client:
         """The session of this person; the administrator's for anybody else."""
-        return self._sessions.get(reviewer, self._admin)
+        return self._sessions.get(reviewer, self.admin)

@@ -144,6 +144,27 @@ def test_tasks_are_found_by_their_push_with_the_data_they_were_given(room: Room)
     assert [] == room.server.tasks_of_push(room.project_id, uuid.uuid4())
 
 
+def test_an_import_tells_which_task_is_whose(room: Room) -> None:
+    push_id = uuid.uuid4()
+    wanted = list(range(300, 0, -1))
+    contents = [TaskContent(EntryId(one), f"i{one}", "text") for one in wanted]
+    told = room.server.import_tasks(
+        room.project_id,
+        [task_data(one, push_id=push_id, stage=Stage.REVIEW, policy=POLICY) for one in contents],
+    )
+
+    there = room.server.tasks_of_push(room.project_id, push_id)
+    last, total = room.server.last_of_push(room.project_id, push_id)
+
+    assert told is not None
+    assert dict(zip(told, wanted, strict=True)) == {
+        one.task_id: one.data["entry_id"] for one in there
+    }
+    assert last is not None
+    assert (told[-1], 1, 300) == (last.task_id, last.data["entry_id"], total)
+    assert (None, 0) == room.server.last_of_push(room.project_id, uuid.uuid4())
+
+
 def test_tasks_keep_the_order_they_were_pushed_in(room: Room) -> None:
     ids = room.push(5, 3, 4, 1)
 

@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Select,
+    and_,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from hitl.db.schema import decisions, entries, items, pushes, tasks
 from hitl.labelstudio.payloads import TaskContent
@@ -192,19 +205,29 @@ def adopt(tx: Connection, push_id: UUID, stage: Stage, task_ids: Mapping[EntryId
 
     Safe to repeat; a task that is known already is left alone.
     """
-    new: list[EntryId] = []
-    for entry_id in sorted(task_ids):
-        known = tx.execute(
-            update(tasks)
-            .where(
-                tasks.c.entry_id == entry_id,
-                tasks.c.stage == stage,
-                tasks.c.push_id == push_id,
-                tasks.c.task_id.is_(None),
-            )
-            .values(task_id=task_ids[entry_id])
+    unknown = (
+        select(tasks.c.entry_id)
+        .where(
+            tasks.c.entry_id.in_(task_ids),
+            tasks.c.stage == stage,
+            tasks.c.push_id == push_id,
+            tasks.c.task_id.is_(None),
         )
-        new += [entry_id] * known.rowcount
+        .order_by(tasks.c.entry_id)  # the order in which others lock them too
+        .with_for_update()
+    )
+    new = [EntryId(one) for one in tx.execute(unknown).scalars()]
+    if not new:
+        return 0
+    given = select(
+        func.unnest(cast(new, ARRAY(BigInteger))).label("entry_id"),
+        func.unnest(cast([task_ids[one] for one in new], ARRAY(BigInteger))).label("task_id"),
+    ).subquery()
+    tx.execute(
+        update(tasks)
+        .where(tasks.c.entry_id == given.c.entry_id, tasks.c.stage == stage)
+        .values(task_id=given.c.task_id)
+    )
     if stage is Stage.REVIEW:
         move_entries(tx, new, EntryState.WAITING, EntryState.DISPATCHED)
     return len(new)
