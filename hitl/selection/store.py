@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
 from sqlalchemy import Connection, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, TEXT
 
+from hitl.db.copying import copy_out
 from hitl.db.schema import batches, entries, items, picks
 from hitl.db.versions import keep_policy, keep_recipe
 from hitl.errors import Refused
@@ -47,14 +51,16 @@ class BatchExists(Refused):
 # An item is a candidate while it has content and no entry that is open anywhere, or done or dead
 # (a dead one waits for a person) under a version of the policy that asks one question alike.
 # A withdrawn one may be asked about again. What stood aside for such an entry is as it is.
+# One look at the decisions' key an item and month, so that it costs what the candidates cost and
+# never what all decisions do (tests/selection/test_candidates_plan.py).
 _CANDIDATES = """
     SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id,
            length(i.text) AS characters, {columns}
     FROM items i
-    LEFT JOIN (
-        SELECT DISTINCT ON (item_id) item_id, probabilities FROM decisions WHERE NOT is_shadow
-        ORDER BY item_id, (model_version = :preferred) DESC, decided_at DESC, model_version DESC
-    ) d USING (item_id)
+    LEFT JOIN LATERAL (
+        SELECT d.probabilities FROM decisions d WHERE d.item_id = i.item_id AND NOT d.is_shadow
+        ORDER BY {preferred_first} d.decided_at DESC, d.model_version DESC LIMIT 1
+    ) d ON true
     WHERE i.text IS NOT NULL
       AND NOT EXISTS (
         SELECT 1 FROM entries e
@@ -68,7 +74,24 @@ _CANDIDATES = """
 _IS_TAKEN = """e.state <> 'withdrawn'
           AND (e.state IN ('waiting', 'dispatched', 'adjudicating')
                OR e.policy_id = ANY(ARRAY(SELECT related_id FROM related_policies
-                                          WHERE policy_id = :policy_id)))"""
+                                          WHERE policy_id = %(policy_id)s)))"""
+
+
+def candidates_query(
+    policy: Policy, preferred: ModelVersion | None
+) -> tuple[str, dict[str, str | None]]:
+    """The query for every candidate, and its values by the driver's names."""
+    columns = ", ".join(
+        f"(d.probabilities ->> %(category_{k})s)::float8 AS p_{k}"
+        for k in range(len(policy.category))
+    )
+    query = _CANDIDATES.format(
+        columns=columns,
+        is_taken=_IS_TAKEN,
+        preferred_first="(d.model_version = %(preferred)s) DESC," if preferred else "",
+    )
+    names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
+    return query, {"preferred": preferred, "policy_id": policy.policy_id} | names
 
 
 def read_candidates(
@@ -80,27 +103,36 @@ def read_candidates(
     taken with its newest decision by any model.
     """
     read_at = tx.execute(select(func.clock_timestamp())).scalar_one()
-    count = len(policy.category)
-    columns = ", ".join(
-        f"(d.probabilities ->> :category_{k})::float8 AS p_{k}" for k in range(count)
-    )
-    names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
-    rows = tx.execute(
-        text(_CANDIDATES.format(columns=columns, is_taken=_IS_TAKEN)),
-        {"preferred": preferred or "", "policy_id": policy.policy_id} | names,
-    ).all()
-    probabilities = np.array([row[3:] for row in rows], dtype=np.float64).reshape(-1, count)
+    query, values = candidates_query(policy, preferred)
+    with tempfile.TemporaryFile() as file:
+        copy_out(tx, query, values, file)
+        file.seek(0)
+        found = _read(file, scores=len(policy.category))
+    scores = [found[f"p_{k}"].to_numpy() for k in range(len(policy.category))]
+    probabilities = np.column_stack(scores) if scores else np.empty((len(found), 0))
     low = np.array([one.review_from for one in policy.category])
     high = np.array([one.block_from for one in policy.category])
     # A comparison with NaN is false: an unknown category puts nothing into a band.
     inside = np.any((probabilities >= low) & (probabilities <= high), axis=1)
     return Candidates(
-        item_ids=np.array([row.item_id for row in rows], dtype=object),
-        group_ids=np.array([row.group_id for row in rows], dtype=object),
+        item_ids=found["item_id"].to_numpy(),
+        group_ids=found["group_id"].to_numpy(),
         probabilities=probabilities,
         in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
-        characters=np.array([row.characters for row in rows], dtype=np.int64),
+        characters=found["characters"].to_numpy(),
         read_at=read_at,
+    )
+
+
+def _read(file: IO[bytes], *, scores: int) -> pa.Table:
+    """Columns of the candidates' CSV; a number that is not there is NaN."""
+    kinds = {"item_id": pa.string(), "group_id": pa.string(), "characters": pa.int64()}
+    kinds |= {f"p_{k}": pa.float64() for k in range(scores)}
+    return pacsv.read_csv(
+        file,
+        pacsv.ReadOptions(use_threads=False),
+        pacsv.ParseOptions(newlines_in_values=True),
+        pacsv.ConvertOptions(column_types=kinds),
     )
 
 
