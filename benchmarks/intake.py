@@ -192,7 +192,7 @@ def main() -> int:
                 "Parquet to committed rows, of raw COPY's rate", Spread.of(first), "at least", 0.5
             )
             bars.hold("the same file again", Spread.of(again), "at least", 0.7)
-            bars.hold("the same rows in another file", Spread.of(renamed), "at least", 0.7)
+            bars.hold("the same rows in another file", Spread.of(renamed), "at least", 0.5)
             if all(given.memory_rows):
                 held = []
                 for rows in given.memory_rows:
