@@ -72,6 +72,7 @@ STRATEGIES: dict[str, Strategy] = {
     "model_disagreement": disagreement.model_disagreement,
     "uncertain_diverse": diversity.uncertain_diverse,
     "uncertain_diverse_per_second": diversity.uncertain_diverse_per_second,
+    "uncertain_k_means": diversity.uncertain_k_means,
     "uncertain_k_center": diversity.uncertain_k_center,
     "k_center": k_center.k_center,
     "badge": badge.badge,

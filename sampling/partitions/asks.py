@@ -74,7 +74,12 @@ WORTHS = frozenset(
 )
 """Strategies that order rows by a worth of each row alone, equals by id."""
 
-SHORTLISTS = ("uncertain_diverse", "uncertain_diverse_per_second", "uncertain_k_center")
+SHORTLISTS = (
+    "uncertain_diverse",
+    "uncertain_diverse_per_second",
+    "uncertain_k_means",
+    "uncertain_k_center",
+)
 SAMPLED = ("typical", "k_means")
 _WITHOUT_EMBEDDINGS = {
     "typical": "uncertain",

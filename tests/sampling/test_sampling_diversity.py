@@ -23,7 +23,7 @@ def test_no_two_picks_are_near_duplicates_while_others_will_do() -> None:
     probabilities = np.concatenate([np.full(60, 0.5), np.linspace(0.3, 0.45, 200)])[:, None]
     pool = Pool([f"i{row:03d}" for row in range(260)], probabilities, embeddings)
 
-    for name in ("uncertain_diverse", "uncertain_k_center"):
+    for name in ("uncertain_diverse", "uncertain_k_means", "uncertain_k_center"):
         rows = chosen(name, pool, limit=20)
 
         cosines = np.tril(unit(embeddings[rows]) @ unit(embeddings[rows]).T, k=-1)
@@ -91,3 +91,21 @@ def test_large_batches_go_in_parts_and_still_fill(monkeypatch: pytest.MonkeyPatc
     rows = chosen("uncertain_diverse", pool, limit=30)
 
     assert 30 == len(set(rows.tolist()))
+
+
+@pytest.mark.parametrize("owners", [1, 7, 60])
+def test_of_each_cluster_the_most_central_of_its_most_uncertain_quarter_is_asked(
+    owners: int,
+) -> None:
+    rng = np.random.default_rng(owners)
+    owner = rng.integers(0, owners, 100)
+    near = rng.integers(0, 5, 100).astype(np.float32)
+
+    found = diversity.nearest_of_best(owner, near)
+
+    expected = []
+    for one in np.unique(owner):
+        places = np.flatnonzero(owner == one)
+        quarter = places[: -(-len(places) // 4)]
+        expected.append(int(min(quarter, key=lambda place: (near[place], place))))
+    assert expected == found.tolist()

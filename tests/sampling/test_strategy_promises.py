@@ -31,6 +31,7 @@ DRAWN_EQUALS = {
     # Their docstrings say so: at a cold start the oldest ids would come otherwise.
     "uncertain_diverse",
     "uncertain_diverse_per_second",
+    "uncertain_k_means",
     "uncertain_k_center",
 }
 
