@@ -23,6 +23,7 @@ from sqlalchemy import Engine, text
 
 from hitl import queue
 from hitl.db import begin, connect
+from hitl.errors import Unavailable
 
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.faults.preloaded"])
@@ -88,33 +89,38 @@ def _work(url: str, crew: list[str], lease_seconds: float) -> None:
 
 
 def _pull(engine: Engine, holder: str, lease_seconds: float) -> None:
-    """Claim, take a moment, hold on, answer most, give some back; until nothing is open."""
+    """Work until nothing is open; a Postgres that has no connection free is asked again."""
     rng = random.Random()
     while True:
-        with begin(engine) as tx:
-            lease = queue.claim(
-                tx,
-                holder=holder,
-                limit=rng.randint(1, _PER_CLAIM),
-                seconds=lease_seconds,
-                failures_before_dead=99,
-            )
-        if lease is None:
-            if not _open(engine):
-                return
-            time.sleep(rng.uniform(0.05, 0.2))
-            continue
-        time.sleep(rng.uniform(0.0, 0.03))
         try:
-            with begin(engine) as tx:
-                queue.heartbeat(tx, lease, seconds=lease_seconds)
-            back = [one for one in lease.entry_ids if rng.random() < 0.1]
-            with begin(engine) as tx:
-                queue.complete(tx, lease, [one for one in lease.entry_ids if one not in back])
-                queue.release(tx, lease, back)
-        except queue.LeaseLost:
-            # Slower than its lease: somebody else has these now, and this answer is dropped.
-            continue
+            if not _work_once(engine, holder, lease_seconds, rng) and not _open(engine):
+                return
+        except (queue.LeaseLost, Unavailable):
+            # Slower than its lease, and somebody else has these now; or not heard at all.
+            time.sleep(rng.uniform(0.05, 0.2))
+
+
+def _work_once(engine: Engine, holder: str, lease_seconds: float, rng: random.Random) -> bool:
+    """Claim, take a moment, hold on, answer most, give some back. False: nothing was free."""
+    with begin(engine) as tx:
+        lease = queue.claim(
+            tx,
+            holder=holder,
+            limit=rng.randint(1, _PER_CLAIM),
+            seconds=lease_seconds,
+            failures_before_dead=99,
+        )
+    if lease is None:
+        time.sleep(rng.uniform(0.05, 0.2))
+        return False
+    time.sleep(rng.uniform(0.0, 0.03))
+    with begin(engine) as tx:
+        queue.heartbeat(tx, lease, seconds=lease_seconds)
+    back = [one for one in lease.entry_ids if rng.random() < 0.1]
+    with begin(engine) as tx:
+        queue.complete(tx, lease, [one for one in lease.entry_ids if one not in back])
+        queue.release(tx, lease, back)
+    return True
 
 
 def _open(engine: Engine) -> bool:
