@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.replaying.errors import BadColumn, NoSuchColumn, TooFewToReplay, TooMuchToReplay
 from hitl.decisions import Column, MissingColumns, find_sources, shown
-from hitl.decisions.chunks import Reject, Row
+from hitl.decisions.chunks import Block, Reject, Row
 
 ITEM_LIMIT = 200_000
 CHARACTER_LIMIT = 200_000_000
@@ -117,12 +117,16 @@ class _Rows:
         self.has_text = False
 
     def take(self, read: object) -> None:
-        """One row; what cannot be read, or has no text, is set aside."""
+        """One row, or a block of them; what cannot be read, or has no text, is set aside."""
         if isinstance(read, Reject):
             self.set_aside += 1
-            return
-        if not isinstance(read, Row):
-            return
+        elif isinstance(read, Block):
+            for row in read.rows():
+                self._take(row)
+        elif isinstance(read, Row):
+            self._take(read)
+
+    def _take(self, read: Row) -> None:
         found = dict(zip(self.values, read.values, strict=True))
         text = found[self.text]
         if isinstance(text, str) and text.strip() and _is_unicode(text):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from hitl.decisions.cells import Values
+from hitl.decisions.cells import Values, to_values
 from hitl.decisions.errors import MissingColumns
 
 # Rows differ in length: a chunk also ends at this many characters or, of columns, bytes, so that
@@ -67,6 +67,13 @@ class Block:
     def size(self) -> int:
         """Bytes."""
         return sum(column.nbytes for column in self.columns)
+
+    def rows(self) -> Iterator[Row]:
+        """Row by row, as Python's values."""
+        first = self.line - len(self) + 1
+        wide = [to_values(column) for column in self.columns]
+        for line, values in enumerate(zip(*wide, strict=True), first):
+            yield Row(line, values)
 
     def part(self, start: int, stop: int) -> Block:
         """Rows from `start` to before `stop`, without a copy."""
