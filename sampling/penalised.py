@@ -20,7 +20,7 @@ Float32 = NDArray[np.float32]
 _REACH = 0.7
 """Of the typical squared distance: there a pick leaves 1 - 1/e of what a row is worth."""
 _CROWD = 0.25  # of it, too: how near a row's company is
-_HEARD = 0.7  # of it: those that a pick speaks for lie no farther
+_HEARD = 0.5  # of it: those that a pick speaks for lie no farther
 
 _COMPARED = 300
 """So many rows, evenly out of all, say how far apart rows typically are."""
@@ -37,7 +37,7 @@ def penalised(rows: Float32, *, labelled: Float32, limit: int) -> IntArray:
     one worth most goes next; what is left loses by how alike it is to it: worth times
     1 - exp(-squared distance / (.7 typical)), for the nearest labelled row and for each pick. At
     the end each pick gives way to the most central of those that it speaks for, which are nearest
-    to it and no farther than .7 of the typical squared distance.
+    to it and no farther than half the typical squared distance.
 
     Args:
         rows: shape (M, D), on the grid.

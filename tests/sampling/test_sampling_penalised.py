@@ -38,7 +38,7 @@ def plainly(rows: Float32, *, labelled: Float32, limit: int) -> list[int]:
     owner = apart[:, picks].argmin(axis=1)
     found = []
     for number, pick in enumerate(picks):
-        near = apart[:, pick] <= 0.7 * typical
+        near = apart[:, pick] <= 0.5 * typical
         heard = np.union1d(np.flatnonzero((owner == number) & near), [pick])
         middle = np.rint(points[heard].mean(axis=0))
         found.append(int(heard[((points[heard] - middle) ** 2).sum(axis=1).argmin()]))
