@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sampling import products
 from sampling.k_means import assign
-from sampling.pool import ROWS_PER_BLOCK, FloatArray, IntArray
+from sampling.pool import FloatArray, IntArray
 
 Float32 = NDArray[np.float32]
 
@@ -25,6 +25,8 @@ _HEARD = 0.5  # of it: those that a pick speaks for lie no farther
 _COMPARED = 300
 """So many rows, evenly out of all, say how far apart rows typically are."""
 _CROWD_AT_MOST = 2048  # rows, evenly out of all, that density is measured against
+
+_ROWS_AT_ONCE = 512  # compared with 2,048 others: four of these arrays are 16 MB
 
 _LEADING = 1024
 """The rows looked at for every pick: at D = 384 they stay in the cache of one core."""
@@ -73,8 +75,8 @@ def _density(rows: Float32, size: Float32, *, typical: float) -> FloatArray:
     company = np.arange(0, len(rows), -(-len(rows) // _CROWD_AT_MOST))
     centres = products.as_tensor(rows[company])
     found = np.empty(len(rows))
-    for start in range(0, len(rows), ROWS_PER_BLOCK):
-        part = slice(start, start + ROWS_PER_BLOCK)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
         apart = size[company][:, None] + size[part] - 2.0 * products.inner(centres, rows[part])
         found[part] = np.exp(apart * np.float32(-1.0 / (_CROWD * typical))).mean(
             axis=0, dtype=np.float64
@@ -127,8 +129,8 @@ def _penalise(
     if not picks:
         return
     centres = products.as_tensor(rows[picks])
-    for start in range(0, len(rows), ROWS_PER_BLOCK):
-        part = slice(start, start + ROWS_PER_BLOCK)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
         apart = size[picks][:, None] + size[part] - 2.0 * products.inner(centres, rows[part])
         for one in apart:
             worth[part] *= 1.0 - _alike(one, typical=typical)

@@ -52,7 +52,7 @@ def test_it_chooses_as_it_says_whatever_is_looked_at_first(
     leading: int, block: int, limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "_LEADING", leading)
-    monkeypatch.setattr(room, "ROWS_PER_BLOCK", block)
+    monkeypatch.setattr(room, "_ROWS_AT_ONCE", block)
     rows, labelled = scattered(120), scattered(9, seed=1)
 
     for known in (NOTHING, labelled):
