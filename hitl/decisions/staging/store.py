@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-_BYTES_A_MESSAGE = 256 * 1024  # the driver's own 8 KiB costs a wait each
+from hitl.db.copying import copy_in
 
 
 def stage(tx: Connection, create: str, table: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -28,18 +27,7 @@ def stage_csv(tx: Connection, create: str, table: str, lines: pa.Buffer) -> None
 def _copy(tx: Connection, create: str, table: str, lines: Any, *, how: str) -> None:
     tx.execute(text(create))
     tx.execute(text(f"TRUNCATE {table}"))
-    copy = f"COPY {table} FROM STDIN ({how}, ENCODING 'UTF8')"
-    # Past SQLAlchemy, which has no COPY; so the driver's errors are given its names here.
-    driver_error = tx.dialect.loaded_dbapi.Error
-    cursor = tx.connection.cursor()
-    try:
-        cursor.copy_expert(copy, lines, _BYTES_A_MESSAGE)
-    except driver_error as cause:
-        raise DBAPIError.instance(
-            copy, None, cause, driver_error, hide_parameters=True, dialect=tx.dialect
-        ) from None
-    finally:
-        cursor.close()
+    copy_in(tx, f"COPY {table} FROM STDIN ({how}, ENCODING 'UTF8')", lines)
 
 
 def _copy_field(value: Any) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
+
+from hitl.db import copying
 
 
 def copy_in(tx: Connection, into: str, columns: Iterable[tuple[Any, str]]) -> None:
@@ -23,15 +24,4 @@ def copy_in(tx: Connection, into: str, columns: Iterable[tuple[Any, str]]) -> No
         rows[f"size_{k}"] = rows.dtype[f"value_{k}"].itemsize
         rows[f"value_{k}"] = values if kind else values.view(f"V{values.shape[1]}").ravel()
     whole = b"PGCOPY\n\xff\r\n\0" + bytes(8) + rows.tobytes() + b"\xff\xff"
-    copy = f"COPY {into} FROM STDIN (FORMAT binary)"
-    # Past SQLAlchemy, which has no COPY; so the driver's errors are given its names here.
-    driver_error = tx.dialect.loaded_dbapi.Error
-    cursor = tx.connection.cursor()
-    try:
-        cursor.copy_expert(copy, io.BytesIO(whole))
-    except driver_error as cause:
-        raise DBAPIError.instance(
-            copy, None, cause, driver_error, hide_parameters=True, dialect=tx.dialect
-        ) from None
-    finally:
-        cursor.close()
+    copying.copy_in(tx, f"COPY {into} FROM STDIN (FORMAT binary)", io.BytesIO(whole))
