@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flows.keep_annotations import Keeper
 from hitl import logs
 from hitl.db import begin
 from hitl.labelstudio import SeenTask, answers, archive, differs, store
 from hitl.recipe import Recipe
-from hitl.records import AnnotationKind
 
 log = logs.get(__name__)
 
@@ -80,11 +79,7 @@ def _stored_whole(keeper: Keeper, seen: list[SeenTask]) -> list[SeenTask]:
     with begin(keeper.engine) as tx:
         known = {one.task_id: one for one in store.tasks_of(tx, keeper.project_id, task_ids=ids)}
         states = store.states(tx, [one.entry_id for one in known.values()])
-        held = answers.newest_versions(tx, project_id=keeper.project_id, task_ids=ids)
-    kept: dict[int, dict[str, datetime]] = {}
-    for one in held.values():
-        if one.kind is not AnnotationKind.DELETED:
-            kept.setdefault(one.task_id, {})[one.unique_id] = one.updated_at
+        kept = answers.kept_versions(tx, project_id=keeper.project_id, task_ids=ids)
     return [
         task
         for task in seen

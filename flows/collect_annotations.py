@@ -25,7 +25,6 @@ from hitl.labelstudio import (
 )
 from hitl.policy import Policy
 from hitl.recipe import Recipe
-from hitl.records import AnnotationKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -187,14 +186,10 @@ class _Reading:
     def _look_at_tasks(self, tasks: Sequence[SeenTask], *, first: int, last: int | None) -> None:
         """These are all tasks there with an id from `first` to `last`; None: all from there on."""
         marked = {task.task_id: task for task in tasks}
-        ours: dict[int, dict[str, datetime]] = {}
         with begin(self.engine) as tx:
             ranged = store.tasks_to_meet(tx, self.project_id, from_id=first, to_id=last)
             known = {one.task_id: one for one in ranged}
-            held = answers.newest_versions(tx, project_id=self.project_id, task_ids=list(marked))
-            for one in held.values():
-                if one.kind is not AnnotationKind.DELETED:
-                    ours.setdefault(one.task_id, {})[one.unique_id] = one.updated_at
+            ours = answers.kept_versions(tx, project_id=self.project_id, task_ids=list(marked))
             self.keeper.resolve_open(tx, {known[one].entry_id for one in ours if one in known})
             stuck = stuck_tasks(tx, self.keeper.project.stage, marked.values(), known)
         suspects = {

@@ -102,6 +102,18 @@ def newest_versions(
     return {row.unique_id: _annotation(row) for row in tx.execute(query)}
 
 
+def kept_versions(
+    tx: Connection, *, project_id: int, task_ids: Sequence[int]
+) -> dict[int, dict[str, datetime]]:
+    """Of each of these tasks the moment of every annotation's newest version, by `unique_id`;
+    without those that are deleted."""
+    kept: dict[int, dict[str, datetime]] = {}
+    for one in newest_versions(tx, project_id=project_id, task_ids=task_ids).values():
+        if one.kind is not AnnotationKind.DELETED:
+            kept.setdefault(one.task_id, {})[one.unique_id] = one.updated_at
+    return kept
+
+
 def _annotation(row: Any) -> Annotation:
     return Annotation(
         unique_id=row.unique_id,
