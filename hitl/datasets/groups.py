@@ -14,12 +14,10 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-# A link or a name ends where ASCII ends: in scripts without spaces, words follow it directly.
-# Starts are anchored and lengths bounded, so that no text makes the search quadratic.
-_LINK = re.compile(
-    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,15}://[!-~]+|www\.[!-~]+"
-    r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,24}/[!-~]*"
-)
+from hitl.folding import folded, without_links
+
+# A name ends where ASCII ends: in scripts without spaces, words follow it directly.
+# What may stand before it is bounded, so that no text makes the search quadratic.
 _MENTION = re.compile(r"(?:(?<![a-z0-9_.+-])[a-z0-9_.+-]{1,64})?@[a-z0-9_][a-z0-9_.-]*")
 _REPEATED = re.compile(r"(.)\1+", re.DOTALL)
 
@@ -48,16 +46,13 @@ def group_key(text: str) -> str:
     punctuation, emoji, spaces and invisible characters, runs of one letter as one. A text without
     any letter is only near to what has the same characters.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    bare = folded
-    # Most texts have neither, and looking for a character is far cheaper than the search.
-    if "/" in bare or "www." in bare:
-        bare = _LINK.sub(" ", bare)
+    whole = folded(text)
+    bare = without_links(whole)
     if "@" in bare:
         bare = _MENTION.sub(" ", bare)
     letters = _REPEATED.sub(r"\1", bare.translate(_KEEP_LETTERS))
     # The two kinds are told apart, or the text "…" could meet a text of the letters of its hash.
-    kind, heart = ("letters", letters) if letters else ("text", "".join(folded.split()))
+    kind, heart = ("letters", letters) if letters else ("text", "".join(whole.split()))
     digest = hashlib.sha256(f"{kind}:{heart}".encode("utf-8", "surrogatepass"))
     return f"near-{digest.hexdigest()[:32]}"
 

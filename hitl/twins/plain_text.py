@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# A link or a name ends where ASCII ends: in scripts without spaces, words follow it directly.
-# Starts are anchored and lengths bounded, so that no text makes the search quadratic.
-_LINK = re.compile(
-    r"(?<![a-z0-9+.-])[a-z][a-z0-9+.-]{1,15}://[!-~]+|www\.[!-~]+"
-    r"|(?<![a-z0-9.-])(?:[a-z0-9-]{1,63}\.){1,10}[a-z]{2,24}/[!-~]*"
-)
+from hitl.folding import folded, without_links
+
+# A name ends where ASCII ends: in scripts without spaces, words follow it directly.
 _MENTION = re.compile(r"(?<![a-z0-9_.+-])@[a-z0-9_][a-z0-9_.-]*")
 _STRETCHED = re.compile(r"(\w)\1{2,}")
 
@@ -43,12 +40,9 @@ def plain(text: str) -> str:
 
     A text of nothing else is compared by all that it holds but its spaces.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    bare = folded
-    # Most texts have neither, and looking for a character is far cheaper than the search.
-    if "/" in bare or "www." in bare:
-        bare = _LINK.sub(" ", bare)
+    whole = folded(text)
+    bare = without_links(whole)
     if "@" in bare:
         bare = _MENTION.sub(" ", bare)
     kept = " ".join(_STRETCHED.sub(r"\1\1", bare.translate(_TABLE)).split())
-    return kept or "".join(folded.split())
+    return kept or "".join(whole.split())
