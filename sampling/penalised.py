@@ -66,18 +66,25 @@ def penalised(rows: Float32, *, labelled: Float32, limit: int) -> IntArray:
 def _typical(rows: Float32, size: Float32) -> float:
     """The median squared distance between two rows; at least a step of the grid."""
     some = np.arange(0, len(rows), max(1, len(rows) // _COMPARED))
-    inner = products.inner(products.as_tensor(rows[some]), rows[some])
-    return max(float(np.median(size[some][:, None] + size[some] - 2.0 * inner)), 1.0)
+    some_size = size[some]
+    return max(float(np.median(_apart(rows[some], some_size, rows[some], some_size))), 1.0)
+
+
+def _apart(points: Float32, size: Float32, others: Float32, others_size: Float32) -> Float32:
+    """Squared distances, shape (points, others)."""
+    inner = products.inner(products.as_tensor(points), others)
+    apart: Float32 = size[:, None] + others_size - 2.0 * inner
+    return apart
 
 
 def _density(rows: Float32, size: Float32, *, typical: float) -> FloatArray:
     """Shape (M,): how alike a row is to the others on average, over what rows are on average."""
     company = np.arange(0, len(rows), -(-len(rows) // _CROWD_AT_MOST))
-    centres = products.as_tensor(rows[company])
+    points, points_size = rows[company], size[company]
     found = np.empty(len(rows))
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        apart = size[company][:, None] + size[part] - 2.0 * products.inner(centres, rows[part])
+        apart = _apart(points, points_size, rows[part], size[part])
         found[part] = np.exp(apart * np.float32(-1.0 / (_CROWD * typical))).mean(
             axis=0, dtype=np.float64
         )
@@ -128,11 +135,10 @@ def _penalise(
     """Lower the worth of each row by these picks, one after the other."""
     if not picks:
         return
-    centres = products.as_tensor(rows[picks])
+    points, points_size = rows[picks], size[picks]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
-        apart = size[picks][:, None] + size[part] - 2.0 * products.inner(centres, rows[part])
-        for one in apart:
+        for one in _apart(points, points_size, rows[part], size[part]):
             worth[part] *= 1.0 - _alike(one, typical=typical)
 
 
