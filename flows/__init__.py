@@ -1,1 +1,1 @@
-"""The nine steps of the loop, their wiring, their Prefect deployments and the command line."""
+"""The steps of the loop, their wiring, their Prefect deployments and the command line."""

@@ -1,4 +1,4 @@
-"""The nine steps as Prefect flows. Everything Prefect does for a run is in this file.
+"""The steps as Prefect flows. Everything Prefect does for a run is in this file.
 
 A flow carries its parameters into one task; the task runs the plain step in a thread and is tried
 again only when something we depend on was away. What leaves for the Prefect server — states,
@@ -284,6 +284,12 @@ async def measure(start: datetime | None = None, end: datetime | None = None) ->
     return await _run("measure", start=_in_utc(start), end=_in_utc(end))
 
 
+@flow(name="retain", persist_result=False)
+async def retain(dry_run: bool = False) -> Any:
+    """Drop decisions and unasked content that are older than the recipe keeps."""
+    return await _run("retain", dry_run=dry_run)
+
+
 ALL = (
     ingest_decisions,
     select_batch,
@@ -294,4 +300,5 @@ ALL = (
     promote_champion,
     rescore,
     measure,
+    retain,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 from sqlalchemy import Engine
@@ -44,9 +45,12 @@ def rescore(
     engine: Engine,
     *,
     policy: Policy,
+    within: timedelta | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> RescoreReport:
     """Store the champion's decision on every item that is open or that measures.
+
+    `within`: for how long an item is a candidate. What is none any more is left alone.
 
     The moment of a decision is the item's arrival or the champion's promotion, whichever is
     later, so that repeating this finds the same keys and changes nothing. The action is always
@@ -63,14 +67,19 @@ def rescore(
             if champion is None:
                 raise NoChampion(policy.name)
             promoted_at = registry.promoted_at(tx, champion.model_version)
-            total = decisions.count_scorable(tx, policy_id=policy.policy_id)
+            since = decisions.database_clock(tx) - within if within else None
+            total = decisions.count_scorable(tx, policy_id=policy.policy_id, since=since)
         model = load_registered(champion)
         done = new = 0
         after = ""
         while True:
             with begin(engine) as tx:
                 chunk = decisions.read_scorable(
-                    tx, policy_id=policy.policy_id, after=after, limit=ITEMS_PER_CHUNK
+                    tx,
+                    policy_id=policy.policy_id,
+                    after=after,
+                    limit=ITEMS_PER_CHUNK,
+                    since=since,
                 )
                 if not chunk:
                     break

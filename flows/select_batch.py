@@ -135,7 +135,9 @@ def select_batch(
             if waiting >= rule.waiting_limit:
                 raise QueueFull(waiting, rule.waiting_limit)
             preferred = model[0] if model else None
-            candidates = selection.read_candidates(tx, policy=policy, preferred=preferred)
+            candidates = selection.read_candidates(
+                tx, policy=policy, preferred=preferred, within=rule.within
+            )
             crowd = crowd_of(tx, candidates, policy=policy, recipe=recipe)
         if not len(candidates):
             raise NothingToAsk(policy.name)

@@ -1,4 +1,4 @@
-"""The nine steps over a world: what the command line and Prefect both call, by the same names.
+"""The steps over a world: what the command line and Prefect both call, by the same names.
 
 Each step imports what it needs when it runs: torch and Label Studio's SDK take seconds, and a
 dispatch every minute should not pay for what only training uses.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from flows.offer_labels import OfferReport
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
+    from flows.retain import RetainReport
     from flows.select_batch import BatchReport
     from flows.train_challenger import TrainReport
     from hitl.policy import Policy
@@ -317,7 +318,12 @@ def rescore(world: World, *, progress: Progress = _silent) -> RescoreReport:
     """Step 8."""
     from flows import rescore as step
 
-    return step.rescore(world.engine, policy=world.policy, progress=progress)
+    return step.rescore(
+        world.engine,
+        policy=world.policy,
+        within=world.recipe.selection.within,
+        progress=progress,
+    )
 
 
 def measure(
@@ -334,6 +340,22 @@ def measure(
     end = end or midnight + timedelta(days=1)
     return step.measure(
         world.engine, policy=world.policy, start=start or end - timedelta(days=29), end=end
+    )
+
+
+def retain(world: World, *, dry_run: bool = False, progress: Progress = _silent) -> RetainReport:
+    """Beside the loop: what is older than the recipe keeps goes."""
+    from flows import retain as step
+
+    items = 0
+
+    def told(more: int) -> None:
+        nonlocal items
+        items += more
+        progress(items, None)
+
+    return step.retain(
+        world.engine, recipe=world.recipe, now=datetime.now(UTC), dry_run=dry_run, progress=told
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -98,6 +99,9 @@ class SelectionRecipe(_Strict):
     side (a fixed `measuring_fraction` of all groups, never trained on); the rest is chosen on the
     training side by `shares` (docs/adr/0005). While `waiting_limit` entries or more wait for a
     reviewer, no further batch is chosen: by its turn it would be of yesterday's model.
+
+    `within_days`: an item is a candidate for so long from when its content came, so that the pool
+    does not grow for ever. What measures reckons with it. Unset: for ever.
     """
 
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
@@ -105,9 +109,15 @@ class SelectionRecipe(_Strict):
     audit_fraction: Fraction = 0.2
     measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
     candidates_limit: Annotated[int, Field(ge=100)] = 200_000
+    within_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None
     shares: tuple[ShareOfPlan, ...] = (
         ShareOfPlan(name="uncertain", strategy="uncertain_diverse", fraction=1.0),
     )
+
+    @property
+    def within(self) -> timedelta | None:
+        """`within_days` as a span of time."""
+        return None if self.within_days is None else timedelta(days=self.within_days)
 
     @model_validator(mode="after")
     def _shares_fill_the_batch(self) -> Self:
@@ -125,6 +135,15 @@ class SelectionRecipe(_Strict):
         if PROPOSALS in names:
             raise ValueError(f"a share is named {PROPOSALS!r}, which checks proposals; rename it")
         return self
+
+
+class RetentionRecipe(_Strict):
+    """For how long decisions are kept, and content that nobody was asked about (docs/retention.md).
+
+    `keep_months`: whole months before the one that runs. Unset: everything is kept.
+    """
+
+    keep_months: Annotated[int, Field(ge=1, le=600)] | None = None
 
 
 class LaneMatch(_Strict):
@@ -275,12 +294,23 @@ class Recipe(_Strict):
     name: str = Field(default="default", min_length=1, max_length=40)
     intake: Intake = Intake()
     selection: SelectionRecipe = SelectionRecipe()
+    retention: RetentionRecipe = RetentionRecipe()
     queue: QueueRecipe = QueueRecipe()
     twins: TwinsRecipe = TwinsRecipe()
     dispatch: DispatchRecipe = DispatchRecipe()
     collect: CollectRecipe = CollectRecipe()
     training: TrainingRecipe = TrainingRecipe()
     gate: GateRecipe = GateRecipe()
+
+    @model_validator(mode="after")
+    def _nothing_goes_that_could_be_chosen(self) -> Self:
+        months, days = self.retention.keep_months, self.selection.within_days
+        if months is not None and (days is None or days > 28 * months):
+            raise ValueError(
+                f"retention.keep_months is {months}, and what is dropped must be no candidate any "
+                f"more: set selection.within_days to at most {28 * months}"
+            )
+        return self
 
     @cached_property
     def recipe_id(self) -> str:

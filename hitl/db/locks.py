@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from hitl.db.engine import translated_errors
 from hitl.errors import NotYet
@@ -48,3 +48,13 @@ def single_flight(engine: Engine, name: str) -> Iterator[None]:
         finally:
             if not connection.invalidated and not connection.closed:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+
+
+def keep_items(tx: Connection) -> None:
+    """Until this transaction ends no item is forgotten for its age (hitl/decisions/retention)."""
+    tx.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": lock_key("items")})
+
+
+def hold_items(tx: Connection) -> None:
+    """Wait until nobody brings items or says more of them; others wait until this one ends."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key("items")})

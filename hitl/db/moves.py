@@ -112,7 +112,7 @@ END $$;
 # `measurements` and `collect_cursors`, which say how things stand now.
 APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "decisions": (),
-    "retentions": (),
+    "retentions": ("dropped", "kept", "done_at"),
     "conflicts": (),
     "policies": (),
     "policy_categories": (),

@@ -81,6 +81,7 @@ items = Table(
     CheckConstraint("(text IS NULL) = (content_hash IS NULL)", name="hash_with_text"),
     CheckConstraint("text IS NULL OR content_at IS NOT NULL", name="moment_of_text"),
 )
+Index("ix_items_ingested_at", items.c.ingested_at, postgresql_using="brin")
 
 # Partitioned by month (hitl/db/months.py). That an item is there is not a foreign key, which would
 # cost as much as the row: the merge makes items first, in the same transaction, and no item goes.
@@ -102,15 +103,16 @@ decisions = Table(
 )
 Index("ix_decisions_shadow", decisions.c.decided_at, postgresql_where=text("is_shadow"))
 
-# What was dropped for its age; nothing before `kept_from` comes in any more.
+# What was dropped for its age; nothing before `kept_from` comes in any more. Mutable: the counts,
+# which come last.
 retentions = Table(
     "retentions",
     metadata,
     Column("month", Date, primary_key=True),
     Column("kept_from", _WHEN, nullable=False),
-    Column("dropped", BigInteger, nullable=False),
-    Column("kept", BigInteger, nullable=False),  # of items that were picked, and what proves more
-    _now("done_at"),
+    Column("dropped", BigInteger),
+    Column("kept", BigInteger),  # of items that were picked
+    Column("done_at", _WHEN),  # NULL: closed, and not yet looked through
 )
 
 # How far a file was taken in. Mutable: a changed file, or recipe, begins anew.
@@ -221,7 +223,7 @@ picks = Table(
     "picks",
     metadata,
     Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
-    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False, index=True),
     Column("share", Text, nullable=False),
     Column("strategy", Text, nullable=False),
     Column("rank", Integer, nullable=False),
@@ -254,7 +256,7 @@ overflows = Table(
     "overflows",
     metadata,
     Column("batch_id", Text, ForeignKey("batches.batch_id"), nullable=False),
-    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False, index=True),
     Column("share", Text, nullable=False),
     Column("strategy", Text, nullable=False),
     Column("rank", Integer, nullable=False),
@@ -748,7 +750,7 @@ twin_items = Table(
     "twin_items",
     metadata,
     Column("scheme_id", SmallInteger, ForeignKey("twin_schemes.scheme_id"), nullable=False),
-    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False),
+    Column("item_id", Text, ForeignKey("items.item_id"), nullable=False, index=True),
     Column("form_id", BigInteger, ForeignKey("twin_forms.form_id"), nullable=False, index=True),
     PrimaryKeyConstraint("scheme_id", "item_id"),
 )

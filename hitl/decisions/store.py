@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from hitl.db.locks import keep_items
 from hitl.decisions.staging.store import stage
 from hitl.decisions.values import content_hash
 from hitl.records import Item
@@ -110,6 +111,7 @@ def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts
     if not items:
         return Counts()
     leads, others = _fold(items)
+    keep_items(tx)
     stage(tx, _STAGE_ITEMS, "intake_items", _item_fields(leads, others))
     new = int(tx.execute(text(_INSERT_ITEMS)).scalar_one())
     tx.execute(text(_LOCK_ITEMS))

@@ -2,13 +2,15 @@
 
 Each batch draws its audit evenly from what no batch has drawn yet. So an item that waited through
 ten batches had ten chances, and an item of today one: pooled by the chance of the one batch that
-drew it, old items would count too much and every figure would lag behind the stream.
+drew it, old items would count too much and every figure would lag behind the stream. Where an item
+is a candidate for some days only (`selection.within_days`), it had the chances of those days.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 
@@ -38,25 +40,43 @@ class AuditDraw:
         return self.asked > 0 and self.answered >= LEAST_ANSWERED * self.asked
 
 
-def chances(draws: Sequence[AuditDraw]) -> FloatArray:
-    """Shape (B,), batches in their order: the chance of an item that joined just before batch b.
+def chances(draws: Sequence[AuditDraw], epochs: Sequence[range] | None = None) -> FloatArray:
+    """Shape (E,), an epoch of joining each: the chance to be drawn by any batch, and answered.
 
-    To be drawn by b or a later batch, and answered. An entry is 0 where no batch from b on
-    counts: such an item is not part of what is measured yet.
+    `epochs[b]`: those whose items batch b could draw; without it an epoch lies before each batch
+    and every batch draws from all before it (E = B). An entry is 0 where no batch that could draw
+    it counts: such an item is not part of what is measured yet.
 
     Draws of one batch do not depend on what an item is; nor, within an audit, does who is
-    answered first. So with f = (asked + aside) / pool and r = answered / asked of batch b,
-    chance[b] = f r + (1 - f) chance[b + 1].
+    answered first. So with f = (asked + aside) / pool and r = answered / asked of batch b, what
+    it could draw has chance f r + (1 - f) times its chance in the batches after b.
 
     An item that stood aside has its answer by the one that is asked for it: f counts both, and
     the answer counts once for each of them.
     """
-    result = np.zeros(len(draws))
-    later = 0.0
-    for b in range(len(draws) - 1, -1, -1):
-        one = draws[b]
+    reached = [range(b + 1) for b in range(len(draws))] if epochs is None else epochs
+    result = np.zeros(max((one.stop for one in reached), default=0))
+    for one, could in zip(reversed(draws), reversed(reached), strict=True):
         drawn = (one.asked + one.aside) / one.pool if one.pool else 0.0
         seen = one.answered / one.asked if one.counts else 0.0
-        later = drawn * seen + (1.0 - drawn) * later
-        result[b] = later
+        those = slice(could.start, could.stop)
+        result[those] = drawn * seen + (1.0 - drawn) * result[those]
     return result
+
+
+def epochs_of(
+    read_at: Sequence[datetime], since: Sequence[datetime | None]
+) -> tuple[list[datetime], list[range]]:
+    """Between which moments it makes no difference when an item joined.
+
+    Batch b draws from what joined after `since[b]` (None: ever) and until `read_at[b]`. Gives the
+    moments in their order and each batch's epochs: an item that joined at t lies in epoch
+    `bisect_left(moments, t)`.
+    """
+    moments = sorted({*read_at, *(one for one in since if one is not None)})
+    place = {moment: k for k, moment in enumerate(moments)}
+    reached = [
+        range(0 if oldest is None else place[oldest] + 1, place[newest] + 1)
+        for newest, oldest in zip(read_at, since, strict=True)
+    ]
+    return moments, reached

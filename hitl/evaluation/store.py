@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, text
 
 from hitl.db.schema import measurements
-from hitl.evaluation.audit import AuditDraw, chances
+from hitl.evaluation.audit import AuditDraw, chances, epochs_of
 from hitl.policy import Policy
 from hitl.recipe import AUDIT
 from hitl.records import BatchId, ModelVersion
@@ -26,11 +26,13 @@ class Audit:
     """The audits of a policy, batch by batch in the order in which candidates were read.
 
     `waiting` entries are still open. `lost` ones were closed without an answer that counts. No
-    answer stands for more than `most_for_one` items.
+    answer stands for more than `most_for_one` items. `moments` and `epochs` are those of
+    `audit.epochs_of`.
     """
 
     batch_ids: tuple[BatchId, ...]
-    read_at: tuple[datetime, ...]
+    moments: tuple[datetime, ...]
+    epochs: tuple[range, ...]
     draws: tuple[AuditDraw, ...]
     waiting: int
     lost: int
@@ -81,6 +83,7 @@ class Measurement:
 # Withdrawn entries gave their items back to the pool: they count as never drawn.
 _AUDITS = """
     SELECT b.batch_id, b.read_at, b.measuring_pool_size AS pool,
+           b.read_at - (b.plan ->> 'within_days')::float8 * interval '1 day' AS since,
            count(*) FILTER (WHERE e.state <> 'withdrawn') AS asked,
            coalesce(sum(p.stands_for - 1) FILTER (WHERE e.state <> 'withdrawn'), 0) AS aside,
            max(p.stands_for) AS most_for_one,
@@ -93,7 +96,7 @@ _AUDITS = """
     LEFT JOIN (
         SELECT DISTINCT entry_id FROM labels_by_policy WHERE for_policy_id = :policy_id
     ) l USING (entry_id)
-    GROUP BY b.batch_id, b.read_at, b.measuring_pool_size ORDER BY b.read_at, b.batch_id
+    GROUP BY b.batch_id ORDER BY b.read_at, b.batch_id
 """
 _NEWEST_DECISION = """
     SELECT probabilities FROM decisions d
@@ -114,12 +117,16 @@ _JUDGED = f"""
     JOIN LATERAL ({_NEWEST_DECISION}) d ON true
     ORDER BY i.item_id
 """  # noqa: S608
-_FIRST_BATCHES = """
-    SELECT DISTINCT width_bucket(i.content_at, CAST(:read_at AS timestamptz[]))
+_EPOCHS = """
+    SELECT DISTINCT width_bucket(i.content_at, CAST(:moments AS timestamptz[]))
     FROM decisions d JOIN items i USING (item_id)
     WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
       AND NOT d.is_shadow AND i.content_at IS NOT NULL
 """
+
+# Of a window that was partly dropped nobody can tell any more which moments its items came from:
+# then any counts.
+_IS_DROPPED = "SELECT coalesce(max(kept_from) > :start, false) FROM retentions"
 
 
 def deciding_models(
@@ -145,9 +152,11 @@ def deciding_models(
 def read_audit(tx: Connection, *, policy: Policy) -> Audit:
     """How the audits of this policy, and of versions that ask the same, stand."""
     rows = tx.execute(text(_AUDITS), {"policy_id": policy.policy_id, "audit": AUDIT}).all()
+    moments, epochs = epochs_of([row.read_at for row in rows], [row.since for row in rows])
     return Audit(
         batch_ids=tuple(BatchId(row.batch_id) for row in rows),
-        read_at=tuple(row.read_at for row in rows),
+        moments=tuple(moments),
+        epochs=tuple(epochs),
         draws=tuple(AuditDraw(row.pool, row.asked, row.answered, row.aside) for row in rows),
         waiting=sum(row.waiting for row in rows),
         lost=sum(row.asked - row.answered - row.waiting for row in rows),
@@ -169,11 +178,12 @@ def read_judged(
     rows = tx.execute(text(_JUDGED), given | {"policy_id": policy.policy_id, "audit": AUDIT}).all()
     number = {batch_id: k for k, batch_id in enumerate(audit.batch_ids)}
     rows = [row for row in rows if audit.draws[number[row.batch_id]].counts]
-    chance = chances(audit.draws)
-    # An item joined before the batch that drew it, whatever two clocks say of that moment.
-    joined = [min(bisect_left(audit.read_at, row.content_at), number[row.batch_id]) for row in rows]
-    firsts = tx.execute(text(_FIRST_BATCHES), given | {"read_at": list(audit.read_at)})
-    possible = [chance[k] for k in firsts.scalars() if k < len(chance) and chance[k] > 0.0]
+    chance = chances(audit.draws, audit.epochs)
+    joined = [_epoch(audit, number[row.batch_id], row.content_at) for row in rows]
+    lived: Iterable[int] = range(len(chance))
+    if not tx.execute(text(_IS_DROPPED), {"start": start}).scalar_one():
+        lived = tx.execute(text(_EPOCHS), given | {"moments": list(audit.moments)}).scalars()
+    possible = [chance[k] for k in lived if k < len(chance) and chance[k] > 0.0]
     possible += [chance[k] for k in joined]
     categories = policy.category_ids
 
@@ -193,6 +203,12 @@ def read_judged(
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
         largest_weight=audit.most_for_one / min(possible) if possible else None,
     )
+
+
+def _epoch(audit: Audit, batch: int, content_at: datetime) -> int:
+    # It was there for the batch that drew it, whatever two clocks say of that moment.
+    could = audit.epochs[batch]
+    return min(max(bisect_left(audit.moments, content_at), could.start), could.stop - 1)
 
 
 def record_measurements(

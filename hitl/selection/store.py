@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 import numpy as np
@@ -61,7 +61,7 @@ _CANDIDATES = """
         SELECT d.probabilities FROM decisions d WHERE d.item_id = i.item_id AND NOT d.is_shadow
         ORDER BY {preferred_first} d.decided_at DESC, d.model_version DESC LIMIT 1
     ) d ON true
-    WHERE i.text IS NOT NULL
+    WHERE i.text IS NOT NULL {is_recent}
       AND NOT EXISTS (
         SELECT 1 FROM entries e
         WHERE e.item_id = i.item_id AND {is_taken})
@@ -78,8 +78,8 @@ _IS_TAKEN = """e.state <> 'withdrawn'
 
 
 def candidates_query(
-    policy: Policy, preferred: ModelVersion | None
-) -> tuple[str, dict[str, str | None]]:
+    policy: Policy, preferred: ModelVersion | None, since: datetime | None = None
+) -> tuple[str, dict[str, str | datetime | None]]:
     """The query for every candidate, and its values by the driver's names."""
     columns = ", ".join(
         f"(d.probabilities ->> %(category_{k})s)::float8 AS p_{k}"
@@ -88,22 +88,27 @@ def candidates_query(
     query = _CANDIDATES.format(
         columns=columns,
         is_taken=_IS_TAKEN,
+        is_recent="AND i.content_at > %(since)s" if since else "",
         preferred_first="(d.model_version = %(preferred)s) DESC," if preferred else "",
     )
     names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
-    return query, {"preferred": preferred, "policy_id": policy.policy_id} | names
+    return query, {"preferred": preferred, "policy_id": policy.policy_id, "since": since} | names
 
 
 def read_candidates(
-    tx: Connection, *, policy: Policy, preferred: ModelVersion | None
+    tx: Connection,
+    *,
+    policy: Policy,
+    preferred: ModelVersion | None,
+    within: timedelta | None = None,
 ) -> Candidates:
     """Every candidate, ordered by item id. The policy must have been kept.
 
     `preferred` is the model version whose decisions count first; an item that it has not seen is
-    taken with its newest decision by any model.
+    taken with its newest decision by any model. With `within`, what came so long ago is none.
     """
     read_at = tx.execute(select(func.clock_timestamp())).scalar_one()
-    query, values = candidates_query(policy, preferred)
+    query, values = candidates_query(policy, preferred, read_at - within if within else None)
     with tempfile.TemporaryFile() as file:
         copy_out(tx, query, values, file)
         file.seek(0)

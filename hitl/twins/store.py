@@ -77,7 +77,9 @@ _UNLINKED = """
 """
 _ADD_ITEMS = """
     INSERT INTO twin_items (scheme_id, item_id, form_id)
-    SELECT :scheme_id, * FROM unnest(CAST(:item_ids AS text[]), CAST(:form_ids AS bigint[]))
+    SELECT :scheme_id, item_id, form_id
+    FROM unnest(CAST(:item_ids AS text[]), CAST(:form_ids AS bigint[])) AS one (item_id, form_id)
+    JOIN items USING (item_id)
     ON CONFLICT DO NOTHING
 """
 _KNOWN = """

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
 from hitl.evaluation import estimate
-from hitl.evaluation.audit import AuditDraw, chances
+from hitl.evaluation.audit import AuditDraw, chances, epochs_of
+
+TICK = timedelta(microseconds=1)
 
 
 def test_one_batch_gives_its_own_chance() -> None:
@@ -37,6 +42,79 @@ def test_a_batch_that_is_hardly_answered_does_not_count_yet() -> None:
 def test_without_audits_there_is_no_chance() -> None:
     assert [] == chances([]).tolist()
     assert [0.0] == chances([AuditDraw(0, 0, 0)]).tolist()
+
+
+def test_an_item_had_the_chances_of_the_days_on_which_it_was_a_candidate() -> None:
+    noons = [datetime(2026, 6, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+    two_days = timedelta(days=2)
+    draws = [AuditDraw(100, 20, 20), AuditDraw(200, 20, 20), AuditDraw(300, 30, 30)]
+
+    moments, epochs = epochs_of(noons, [None, noons[1] - two_days, noons[2] - two_days])
+    found = chances(draws, epochs)
+
+    def at(moment: datetime) -> float:
+        return float(found[bisect_left(moments, moment)])
+
+    assert at(datetime(2020, 1, 1, tzinfo=UTC)) == pytest.approx(0.2)
+    assert at(noons[1] - two_days) == pytest.approx(0.2)  # no longer a candidate of the second
+    assert at(noons[1] - two_days + TICK) == pytest.approx(1 - 0.8 * 0.9)
+    assert at(noons[0]) == pytest.approx(1 - 0.8 * 0.9)
+    assert at(noons[0] + TICK) == pytest.approx(1 - 0.9 * 0.9)
+    assert at(noons[2]) == pytest.approx(0.1)
+
+
+def test_without_a_limit_epochs_are_the_batches() -> None:
+    noons = [datetime(2026, 6, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
+
+    assert (noons, [range(1), range(2), range(3)]) == epochs_of(noons, [None] * 3)
+
+
+@pytest.mark.slow
+def test_intervals_cover_where_items_are_candidates_for_three_days_only() -> None:
+    rng = np.random.default_rng(20261126)
+    days, new, asked, worlds = 12, 600, 40, 300
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    noons = [start + timedelta(days=day) for day in range(days)]
+    moments, epochs = epochs_of(noons, [noon - timedelta(days=2.75) for noon in noons])
+    covered = 0
+    errors, naive_errors = [], []
+    for _ in range(worlds):
+        # Half of a day's arrivals come twelve hours before its noon, half one hour before.
+        joined = np.repeat(np.arange(days), new)
+        early = np.tile(np.arange(new) % 2 == 0, days)
+        violates = rng.random(days * new) < 0.01 + 0.02 * joined + 0.1 * early
+        chosen = np.zeros(days * new, dtype=bool)
+        draws = []
+        for day in range(days):
+            left = np.flatnonzero(~chosen & (joined <= day) & (joined > day - 3))
+            batch = rng.choice(left, asked, replace=False)
+            chosen[batch] = True
+            draws.append(AuditDraw(len(left), asked, asked))
+        chance = chances(draws, epochs)
+        epoch = np.array(
+            [
+                bisect_left(moments, noons[day] - timedelta(hours=12 if is_early else 1))
+                for day, is_early in zip(joined[chosen], early[chosen], strict=True)
+            ]
+        )
+        found = estimate(
+            "prevalence",
+            truth=violates[chosen].astype(float),
+            flagged=np.zeros(chosen.sum()),
+            inclusion_probability=chance[epoch],
+            largest_weight=1 / chance[chance > 0].min(),
+        )
+        assert found.value is not None
+        truth = violates.mean()
+        errors.append(found.value - truth)
+        naive = 1 / chances(draws)[joined[chosen]]
+        naive_errors.append(np.average(violates[chosen], weights=naive) - truth)
+        covered += found.low <= truth <= found.high  # type: ignore[operator]
+
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(worlds) + 0.001
+    assert covered >= 0.94 * worlds
+    # As if every item had waited for all batches, old ones would count too little.
+    assert np.mean(naive_errors) > 5 * np.std(naive_errors) / np.sqrt(worlds)
 
 
 @pytest.mark.slow

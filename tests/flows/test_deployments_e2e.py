@@ -1,4 +1,4 @@
-"""The nine deployments on a real Prefect server, with a real Postgres behind them."""
+"""The ten deployments on a real Prefect server, with a real Postgres behind them."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_a_run_that_finds_another_at_work_is_skipped_and_no_failure(stack: Stack
 
 
 @pytest.mark.usefixtures("prefect")
-def test_registering_twice_leaves_nine_deployments_four_automations_and_what_was_paused() -> None:
+def test_registering_twice_leaves_ten_deployments_four_automations_and_what_was_paused() -> None:
     first = deployments.register()
     before = ask(registered)
     ask(lambda client: pause(client, "measure/hitl"))
@@ -301,7 +301,7 @@ def test_registering_twice_leaves_nine_deployments_four_automations_and_what_was
 
     after = ask(registered)
     assert first == again
-    assert (9, 4) == (len(before["deployments"]), len(before["automations"]))
+    assert (10, 4) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])

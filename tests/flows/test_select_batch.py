@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from sqlalchemy import Engine, text
 
 from flows.select_batch import CannotSelect, NothingToAsk, QueueFull, seed_of, select_batch
 from hitl.db import begin
+from hitl.evaluation.store import read_audit
 from hitl.policy import policy_from
 from hitl.recipe import Lane, LaneMatch, QueueRecipe, Recipe, SelectionRecipe, ShareOfPlan
 from hitl.records import BatchId, ModelVersion
@@ -344,3 +346,24 @@ def test_the_seed_follows_from_the_batch_id_and_fits_the_column() -> None:
     assert seed_of("b-1") == seeds[1]
     assert 1000 == len(set(seeds))
     assert all(0 <= seed < 2**62 for seed in seeds)
+
+
+def test_what_came_too_long_ago_is_no_candidate_and_measuring_reckons_with_it(
+    engine: Engine,
+) -> None:
+    policy = fill(engine)
+    came = "UPDATE items SET content_at = now() - make_interval(days => :days) WHERE item_id IN {}"
+    with begin(engine) as tx:
+        tx.execute(text("UPDATE items SET content_at = now() - interval '20 days'"))
+        tx.execute(text(came.format("('i1', 'i2', 'i3')")), {"days": 40})
+    recipe = recipe_with(batch_size=400, audit_fraction=0.4, within_days=30)
+
+    report = select_batch(engine, batch_id=B1, policy=policy, recipe=recipe, seed=1)
+
+    assert not {"i1", "i2", "i3"} & {one["item_id"] for one in picks(engine)}
+    assert 397 == report.training_pool + report.measuring_pool
+    with begin(engine) as tx:
+        audit = read_audit(tx, policy=policy)
+        read_at = tx.execute(text("SELECT read_at FROM batches")).scalar_one()
+    assert (read_at - timedelta(days=30), read_at) == audit.moments
+    assert (range(1, 2),) == audit.epochs

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from hitl.db.locks import keep_items
 from hitl.db.months import make_months
 from hitl.decisions.decided import Decided, Staged, as_json
 from hitl.decisions.staging.store import stage, stage_csv
@@ -118,6 +119,7 @@ def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
     """
     if not decided.rows:
         return Counts()
+    keep_items(tx)
     make_months(tx, decided.months)
     stage_csv(tx, _STAGE_DECISIONS, "intake_decisions", decided.lines)
     large = decided.rows >= _WORTH_A_TRY

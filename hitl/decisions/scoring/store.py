@@ -29,29 +29,38 @@ _SCORABLE = """
         JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
         JOIN related_policies r ON r.related_id = l.policy_id
         WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> 'audit')
+      AND (CAST(:since AS timestamptz) IS NULL OR i.content_at > :since
+           OR EXISTS (SELECT 1 FROM picks p WHERE p.item_id = i.item_id))
 """
 
 
-def count_scorable(tx: Connection, *, policy_id: PolicyId) -> int:
+def count_scorable(tx: Connection, *, policy_id: PolicyId, since: datetime | None = None) -> int:
     """How many items `read_scorable` would give in all."""
     return int(
         tx.execute(
-            text(f"SELECT count(*) {_SCORABLE}"),
-            {"policy_id": policy_id},
+            text(f"SELECT count(*) {_SCORABLE}"), {"policy_id": policy_id, "since": since}
         ).scalar_one()
     )
 
 
 def read_scorable(
-    tx: Connection, *, policy_id: PolicyId, after: str, limit: int
+    tx: Connection,
+    *,
+    policy_id: PolicyId,
+    after: str,
+    limit: int,
+    since: datetime | None = None,
 ) -> list[ScorableItem]:
-    """The next items by id, after `after` ("" to begin)."""
+    """The next items by id, after `after` ("" to begin).
+
+    With `since`, of what came before it only what was picked: the rest is a candidate no more.
+    """
     rows = tx.execute(
         text(
             f"SELECT i.item_id, i.text, i.ingested_at {_SCORABLE} "
             "AND i.item_id > :after ORDER BY i.item_id LIMIT :limit"
         ),
-        {"policy_id": policy_id, "after": after, "limit": limit},
+        {"policy_id": policy_id, "after": after, "limit": limit, "since": since},
     )
     return [ScorableItem(ItemId(row.item_id), row.text, row.ingested_at) for row in rows]
 

@@ -88,8 +88,11 @@ _PAIRS = """
 """
 _ADD = """
     INSERT INTO proposals (item_id, entry_id, similarity, audit_probability, is_audited)
-    SELECT * FROM unnest(CAST(:items AS text[]), CAST(:entries AS bigint[]),
+    SELECT item_id, entry_id, similarity, chance, is_audited
+    FROM unnest(CAST(:items AS text[]), CAST(:entries AS bigint[]),
         CAST(:similarities AS float8[]), CAST(:chances AS float8[]), CAST(:audited AS bool[]))
+      AS one (item_id, entry_id, similarity, chance, is_audited)
+    JOIN items USING (item_id)
     ON CONFLICT DO NOTHING
 """
 _DUE = """
