@@ -25,9 +25,11 @@ help: ## list the targets
 demo: $(READY) ## set everything up and run the loop on content it makes itself, five rounds
 	@$(BIN)/hitl demo
 
-test: $(READY) ## set up and pass every test: unit first, real servers and browser last
+# One worker has all tests with servers, by themselves in their order; the others do the rest meanwhile.
+WORKERS := --numprocesses logical --maxprocesses 4 --dist loadgroup
+test: $(READY) ## set up and pass every test, on as many cores as there are
 	@$(BIN)/python -m hitl.services.install
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest $(WORKERS) $(PYTEST)
 
 check: $(READY) ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

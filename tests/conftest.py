@@ -23,8 +23,12 @@ from hitl.settings import load_settings
 TEMPLATE = "hitl_template"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests first, then those with a Postgres, then the real servers, the browser last."""
+    """Unit tests first, then those with a Postgres, then the real servers, the browser last.
+
+    Where several processes share the work, one has all that need real servers.
+    """
 
     def weight(item: pytest.Item) -> int:
         for rank, name in ((4, "browser"), (3, "e2e"), (2, "postgres"), (1, "slow")):
@@ -33,6 +37,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 0
 
     items.sort(key=weight)
+    for item in items:
+        if weight(item) >= 3:
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 @pytest.fixture(autouse=True)

@@ -43,7 +43,7 @@ def stack(label_studio_venv: Path) -> Iterator[Stack]:
             break
     time.sleep(5)  # somewhere among the migrations
     first.send_signal(signal.SIGINT)
-    first.communicate(timeout=30)
+    first.communicate(timeout=120)
     assert first.returncode != 0
     try:
         made.up()
