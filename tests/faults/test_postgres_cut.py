@@ -113,7 +113,7 @@ def test_a_step_that_loses_postgres_says_so_and_run_again_leaves_the_same_tables
         told.append(first)
 
     said = [one.message for one in told if one.error]
-    assert len(said) >= POINTS // 2
+    assert len(said) >= 3
     for message in said:
         assert "Postgres at 127.0.0.1:" in message
         assert "`hitl up`" in message
