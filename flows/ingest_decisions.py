@@ -256,6 +256,7 @@ def take_in(
     contents = decisions.merge_items(tx, items, source=source)
     decided = decisions.merge_decided(tx, staged, source=source)
     decisions.record_rejects(tx, mapped.rejects, source=source, kind=kind)
+    queue.keep_reach(tx, mapped.decided.reaches())
     if decided.new:
         queue.rescore(tx, decisions.newly_ranked(tx))
     return (

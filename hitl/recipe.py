@@ -30,6 +30,8 @@ class ContentColumns(_Strict):
     text: str = "text"
     language: str | None = "language"
     surface: str | None = "surface"
+    market: str | None = None
+    modality: str | None = None
     group: str | None = None
     created_at: str | None = "created_at"
 
@@ -38,13 +40,15 @@ class DecisionColumns(_Strict):
     """Which column of the decision source says what.
 
     `probabilities` maps our category id to their column. `actions` maps their word for what was
-    done to ours; a word that is not in it sets the row aside.
+    done to ours; a word that is not in it sets the row aside. `views_per_hour`: how many people see
+    the item, at the moment of the decision; what more see comes up sooner.
     """
 
     item_id: str = "content_id"
     model_version: str = "model_version"
     decided_at: str = "created_at"
     action: str | None = "predicted_action"
+    views_per_hour: str | None = None
     probabilities: dict[str, str] = Field(default_factory=dict)
     actions: dict[str, Action] = Field(
         default_factory=lambda: {

@@ -83,6 +83,8 @@ class Item:
     surface: str | None = None
     group_id: str | None = None
     created_at: datetime | None = None
+    market: str | None = None
+    modality: str | None = None  # None: text
 
 
 @dataclass(frozen=True, slots=True)

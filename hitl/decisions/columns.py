@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from hitl.decisions.cells import Values, at, to_values
 from hitl.decisions.chunks import Chunk, Reject
-from hitl.decisions.decided import MOMENT, SCHEMA, Decided
+from hitl.decisions.decided import FACTS, MOMENT, SCHEMA, Decided
 from hitl.decisions.errors import BadValue
 from hitl.decisions.mapping import is_shadow, map_decisions
 from hitl.decisions.values import (
@@ -25,6 +25,7 @@ from hitl.decisions.values import (
     read_id,
     read_moment,
     read_probability,
+    read_rate,
     read_word,
 )
 from hitl.recipe import ContentColumns, DecisionColumns
@@ -49,10 +50,10 @@ def map_decided(
         _by_value(given(columns.model_version), partial(read_id, field="model_version")),
         _moments(given(columns.decided_at)),
         _by_value(given(columns.action), partial(read_action, field="", actions=columns.actions)),
-        _by_value(given(about.language), partial(read_word, field="language")),
-        _by_value(given(about.surface), partial(read_word, field="surface")),
+        *(_by_value(given(getattr(about, one)), partial(read_word, field=one)) for one in FACTS),
+        _rates(given(columns.views_per_hour)),
     ]
-    versions, moments, actions, languages, surfaces = rest
+    versions, moments, actions, *facts, views = rest
     scores = {
         category: _probabilities(given(name)) for category, name in columns.probabilities.items()
     }
@@ -68,8 +69,8 @@ def map_decided(
             actions[0],
             said,
             _by_value(versions[0], partial(is_shadow, shadows=shadows), pa.bool_())[0],
-            languages[0],
-            surfaces[0],
+            *(one[0] for one in facts),
+            views[0],
         ],
         schema=SCHEMA,
     )
@@ -90,13 +91,13 @@ def _with_the_odd(
     odd = pc.indices_nonzero(pc.invert(well)).to_pylist()
     lines = [chunk.lines[row] for row in odd]
     part = Chunk({name: at(values, odd) for name, values in chunk.columns.items()}, lines)
-    decisions, stubs, rejects = map_decisions(part, columns, about=about, shadows=shadows)
+    decisions, stubs, views, rejects = map_decisions(part, columns, about=about, shadows=shadows)
     aside = {one.line for one in rejects}
     taken = [row for row, line in zip(odd, lines, strict=True) if line not in aside]
     rows = pa.concat_arrays(
         [pc.indices_nonzero(well).cast(pa.int64()), pa.array(taken, pa.int64())]
     )
-    whole = pa.concat_tables([found.filter(well), Decided.of(decisions, stubs).table])
+    whole = pa.concat_tables([found.filter(well), Decided.of(decisions, stubs, views).table])
     return Decided(whole.take(pc.sort_indices(rows))), rejects
 
 
@@ -163,6 +164,14 @@ def _probabilities(values: Values) -> _Column:
     known = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
     well = pc.and_(pc.greater_equal(known, 0.0), pc.less_equal(known, 1.0))
     # -0.0 and 0.0 are one payload.
+    return pc.add(known, 0.0), pc.fill_null(well, True)
+
+
+def _rates(values: Values) -> _Column:
+    if not isinstance(values, pa.Array) or not pa.types.is_float64(values.type):
+        return _by_value(values, partial(read_rate, field="views_per_hour"), pa.float64())
+    known = pc.if_else(pc.is_nan(values), pa.scalar(None, pa.float64()), values)
+    well = pc.and_(pc.greater_equal(known, 0.0), pc.is_finite(known))
     return pc.add(known, 0.0), pc.fill_null(well, True)
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,8 +26,13 @@ SCHEMA = pa.schema(
         # What the log says of the item.
         ("language", pa.string()),
         ("surface", pa.string()),
+        ("market", pa.string()),
+        ("modality", pa.string()),
+        ("views_per_hour", pa.float64()),
     ]
 )
+FACTS = ("language", "surface", "market", "modality")
+"""What an item is described by, beside its content."""
 _KEY = ("item_id", "decided_at", "model_version")
 
 # NaN has no JSON and no meaning here: the mapping has dropped it, and other callers must too.
@@ -37,8 +43,8 @@ as_json = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 class Staged:
     """Decisions as the lines of a COPY in CSV, sorted by key.
 
-    Fields: whether the row is the first of its key, and of its item; then `SCHEMA`'s. `items` are
-    counted once each; `describes` says whether any row tells a language or surface.
+    Fields: whether the row is the first of its key, and of its item; then `SCHEMA`'s, up to the
+    `FACTS`. `items` are counted once each; `describes` says whether any row tells one of these.
     """
 
     lines: pa.Buffer
@@ -58,8 +64,13 @@ class Decided:
         return int(self.table.num_rows)
 
     @classmethod
-    def of(cls, decisions: Sequence[Decision], stubs: Sequence[Item] = ()) -> Decided:
-        """From records; `stubs`, one a decision, say the items' language and surface."""
+    def of(
+        cls,
+        decisions: Sequence[Decision],
+        stubs: Sequence[Item] = (),
+        views: Sequence[float | None] = (),
+    ) -> Decided:
+        """From records; `stubs` and `views`, one a decision, say what is known of the item."""
         columns = [
             [one.item_id for one in decisions],
             [one.model_version for one in decisions],
@@ -67,8 +78,8 @@ class Decided:
             [one.action and one.action.value for one in decisions],
             [as_json(dict(one.probabilities)) for one in decisions],
             [one.is_shadow for one in decisions],
-            [one.language for one in stubs] or [None] * len(decisions),
-            [one.surface for one in stubs] or [None] * len(decisions),
+            *([getattr(one, name) for one in stubs] or [None] * len(decisions) for name in FACTS),
+            views or [None] * len(decisions),
         ]
         arrays = [pa.array(one, kind.type) for one, kind in zip(columns, SCHEMA, strict=True)]
         return cls(pa.Table.from_arrays(arrays, schema=SCHEMA))
@@ -89,22 +100,30 @@ class Decided:
 
     def stubs(self) -> list[Item]:
         """The item of each row, as far as the log tells."""
-        names = ["item_id", "language", "surface"]
-        return [Item(**row) for row in self.table.select(names).to_pylist()]
+        return [Item(**row) for row in self.table.select(["item_id", *FACTS]).to_pylist()]
+
+    def reaches(self) -> list[dict[str, Any]]:
+        """`item_id`, `views_per_hour` and `measured_at` of the rows that tell how many see it."""
+        if self.table["views_per_hour"].null_count == len(self):
+            return []
+        told = self.table.select(["item_id", "views_per_hour", "decided_at"])
+        told = told.filter(pc.is_valid(told["views_per_hour"]))
+        return cast(
+            list[dict[str, Any]],
+            told.rename_columns(["item_id", "views_per_hour", "measured_at"]).to_pylist(),
+        )
 
     def staged(self) -> Staged:
         """Ready for the store: sorted, so that all who write lock in one order."""
-        table = self.table.combine_chunks()
+        table = self.table.drop_columns(["views_per_hour"]).combine_chunks()
         order = pc.sort_indices(table, [(name, "ascending") for name in _KEY])  # stable
         ordered = table.take(order)
         begins = _differs(ordered, ("item_id",))
         items = pc.sum(begins).as_py() or 0
-        described = [
-            name for name in ("language", "surface") if ordered[name].null_count < len(self)
-        ]
-        for name in ("language", "surface"):
+        described = [name for name in FACTS if ordered[name].null_count < len(self)]
+        for name in described:
             told = ordered[name]
-            if name in described and items < len(self):
+            if items < len(self):
                 told = _first_told(table, name, begins)
             at = ordered.schema.get_field_index(name)
             ordered = ordered.set_column(

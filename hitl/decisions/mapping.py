@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from hitl.decisions.cells import to_values
 from hitl.decisions.chunks import Chunk, Column, Reject
+from hitl.decisions.decided import FACTS
 from hitl.decisions.errors import BadValue, NoProbabilityColumns, UnknownCategory
 from hitl.decisions.values import (
     content_hash,
@@ -16,6 +17,7 @@ from hitl.decisions.values import (
     read_id,
     read_moment,
     read_probability,
+    read_rate,
     read_text,
     read_word,
 )
@@ -57,7 +59,7 @@ def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> lis
             Column(f"{_DECISIONS}.item_id", decisions.item_id),
             Column(f"{_DECISIONS}.model_version", decisions.model_version),
             Column(f"{_DECISIONS}.decided_at", decisions.decided_at),
-            *_optional(_DECISIONS, decisions, "action"),
+            *_optional(_DECISIONS, decisions, "action", "views_per_hour"),
         ]
         wanted += [
             Column(
@@ -66,7 +68,7 @@ def wanted_columns(intake: Intake, kind: Kind, categories: Sequence[str]) -> lis
             for category, name in decisions.probabilities.items()
         ]
     # A decision log often knows these too; a name of one's own is only owed by content.
-    described = _optional(_CONTENT, content, "language", "surface")
+    described = _optional(_CONTENT, content, *FACTS)
     if kind == "decisions":
         described = [Column(one.key, one.name, is_required=False) for one in described]
     return _each_once(wanted + described)
@@ -99,28 +101,28 @@ def map_contents(
         for name in (
             columns.item_id,
             columns.text,
-            columns.language,
-            columns.surface,
             columns.group,
             columns.created_at,
+            *(getattr(columns, name) for name in FACTS),
         )
     ]
     items: list[Item] = []
     rejects: list[Reject] = []
-    for line, item_id, text, language, surface, group, created_at in zip(
-        chunk.lines, *wide, strict=True
-    ):
+    for line, item_id, text, group, created_at, *facts in zip(chunk.lines, *wide, strict=True):
         try:
             body = read_text(text, "text", longest=max_text_characters)
+            language, surface, market, modality = map(read_word, facts, FACTS)
             items.append(
                 Item(
                     item_id=ItemId(read_id(item_id, "item_id")),
                     text=body,
                     content_hash=content_hash(body),
-                    language=read_word(language, "language"),
-                    surface=read_word(surface, "surface"),
                     group_id=None if _is_blank(group) else read_id(group, "group"),
                     created_at=optional_moment(created_at, "created_at"),
+                    language=language,
+                    surface=surface,
+                    market=market,
+                    modality=modality,
                 )
             )
         except BadValue as bad:
@@ -130,15 +132,17 @@ def map_contents(
 
 def map_decisions(
     chunk: Chunk, columns: DecisionColumns, *, about: ContentColumns, shadows: Sequence[str] = ()
-) -> tuple[list[Decision], list[Item], list[Reject]]:
-    """Decisions in the order of the rows, the items they speak of, and what was set aside.
+) -> tuple[list[Decision], list[Item], list[float | None], list[Reject]]:
+    """Decisions in the order of the rows; of each its item, and by how many it is seen an hour;
+    and what was set aside.
 
-    `about` names the columns of language and surface, which many decision logs have as well.
+    `about` names the columns that say what an item is, which many decision logs have as well.
     `shadows` are globs; a model version that one matches only runs along.
     """
     rejects: list[Reject] = []
     decisions: list[Decision] = []
     stubs: list[Item] = []
+    reaches: list[float | None] = []
     wide = [
         _values(chunk, name)
         for name in (
@@ -146,15 +150,15 @@ def map_decisions(
             columns.model_version,
             columns.decided_at,
             columns.action,
-            about.language,
-            about.surface,
+            columns.views_per_hour,
+            *(getattr(about, name) for name in FACTS),
         )
     ]
     fields = [(one, f"probabilities.{one}") for one in columns.probabilities]
     scores = zip(*[_values(chunk, name) for name in columns.probabilities.values()], strict=True)
     if not fields:
         scores = iter([()] * len(chunk.lines))  # type: ignore[assignment]
-    for line, score, item_id, version, decided_at, action, language, surface in zip(
+    for line, score, item_id, version, decided_at, action, views, *facts in zip(
         chunk.lines, scores, *wide, strict=True
     ):
         try:
@@ -173,17 +177,16 @@ def map_decisions(
                 probabilities=probabilities,
                 is_shadow=is_shadow(model_version, shadows),
             )
-            stub = Item(
-                found,
-                language=read_word(language, "language"),
-                surface=read_word(surface, "surface"),
-            )
+            language, surface, market, modality = map(read_word, facts, FACTS)
+            stub = Item(found, language=language, surface=surface, market=market, modality=modality)
+            seen_by = read_rate(views, "views_per_hour")
         except BadValue as bad:
             rejects.append(Reject(line, bad.field, bad.reason))
         else:
             decisions.append(decision)
             stubs.append(stub)
-    return decisions, stubs, rejects
+            reaches.append(seen_by)
+    return decisions, stubs, reaches, rejects
 
 
 def _values(chunk: Chunk, name: str | None) -> Sequence[Any]:

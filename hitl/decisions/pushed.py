@@ -8,6 +8,7 @@ from typing import Any
 
 from hitl.decisions.chunks import Chunk, Reject
 from hitl.decisions.columns import map_decided
+from hitl.decisions.decided import FACTS
 from hitl.decisions.errors import LOOKS_LIKE_A_NAME
 from hitl.decisions.mapped import Mapped
 from hitl.decisions.mapping import map_contents
@@ -15,10 +16,11 @@ from hitl.recipe import ContentColumns, DecisionColumns
 from hitl.records import Action
 
 # A contract with producers: what the recipe calls the columns of a file does not move it.
-_CONTENT = ContentColumns(item_id="item_id", group="group")
-_CONTENT_FIELDS = ("item_id", "text", "language", "surface", "group", "created_at")
+_CONTENT = ContentColumns(item_id="item_id", group="group", market="market", modality="modality")
+_CONTENT_FIELDS = ("item_id", "text", "group", "created_at", *FACTS)
 _DECISION_FIELDS = ("model_version", "decided_at", "action", "probabilities")
-_KNOWN = frozenset(_CONTENT_FIELDS + _DECISION_FIELDS)
+_SEEN_BY = "views_per_hour"
+_KNOWN = frozenset((*_CONTENT_FIELDS, *_DECISION_FIELDS, _SEEN_BY))
 _ACTIONS = {one.value: one for one in Action} | {"remove": Action.BLOCK}
 _NAMES_TOLD = 20
 
@@ -73,11 +75,12 @@ def map_pushed(
         _chunk(contents, _CONTENT_FIELDS, ()), _CONTENT, max_text_characters=max_text_characters
     )
     found, bad_decisions = map_decided(
-        _chunk(decided, (*_CONTENT_FIELDS, *_DECISION_FIELDS), categories),
+        _chunk(decided, (*_CONTENT_FIELDS, *_DECISION_FIELDS, _SEEN_BY), categories),
         DecisionColumns(
             item_id="item_id",
             decided_at="decided_at",
             action="action",
+            views_per_hour=_SEEN_BY,
             probabilities={one: _column(one) for one in categories},
             actions=_ACTIONS,
         ),

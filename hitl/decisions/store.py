@@ -38,21 +38,24 @@ class Counts:
         return replace(self, read=self.read + rejected, rejected=self.rejected + rejected)
 
 
+_BESIDE_TEXT = ("language", "surface", "market", "modality", "group_id", "created_at")
+
 # Locks are taken in one order everywhere: new items, held items, decisions, conflicts, rejects,
 # each sorted by its key. So two ingests of one file wait for each other and never deadlock.
 
 _STAGE_ITEMS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_items (
     leads boolean, item_id text, text text, content_hash text, language text, surface text,
-    group_id text, created_at timestamptz
+    market text, modality text, group_id text, created_at timestamptz
 ) ON COMMIT DROP
 """
 _INSERT_ITEMS = """
 WITH made AS (
     INSERT INTO items
-        (item_id, text, content_hash, content_at, language, surface, group_id, created_at)
+        (item_id, text, content_hash, content_at, language, surface, market, modality, group_id,
+         created_at)
     SELECT item_id, text, content_hash, CASE WHEN text IS NOT NULL THEN clock_timestamp() END,
-           language, surface, group_id, created_at
+           language, surface, market, modality, group_id, created_at
     FROM intake_items WHERE leads ORDER BY item_id
     ON CONFLICT (item_id) DO NOTHING
     RETURNING text IS NOT NULL AS has_text
@@ -65,6 +68,8 @@ _NEWS = """
     OR ((s.content_hash IS NULL OR i.content_hash IS NOT DISTINCT FROM s.content_hash) AND (
         (i.language IS NULL AND s.language IS NOT NULL)
         OR (i.surface IS NULL AND s.surface IS NOT NULL)
+        OR (i.market IS NULL AND s.market IS NOT NULL)
+        OR (i.modality IS NULL AND s.modality IS NOT NULL)
         OR (i.group_id IS NULL AND s.group_id IS NOT NULL)
         OR (i.created_at IS NULL AND s.created_at IS NOT NULL)))
 """
@@ -79,6 +84,7 @@ _FILL_STUBS = """
 UPDATE items i SET
     text = s.text, content_hash = s.content_hash, content_at = clock_timestamp(),
     language = coalesce(s.language, i.language), surface = coalesce(s.surface, i.surface),
+    market = coalesce(s.market, i.market), modality = coalesce(s.modality, i.modality),
     group_id = coalesce(s.group_id, i.group_id), created_at = coalesce(s.created_at, i.created_at)
 FROM intake_items s
 WHERE s.item_id = i.item_id AND s.leads AND i.text IS NULL AND s.text IS NOT NULL
@@ -86,6 +92,7 @@ WHERE s.item_id = i.item_id AND s.leads AND i.text IS NULL AND s.text IS NOT NUL
 _FILL_GAPS = f"""
 UPDATE items i SET
     language = coalesce(i.language, s.language), surface = coalesce(i.surface, s.surface),
+    market = coalesce(i.market, s.market), modality = coalesce(i.modality, s.modality),
     group_id = coalesce(i.group_id, s.group_id), created_at = coalesce(i.created_at, s.created_at)
 FROM intake_items s WHERE s.item_id = i.item_id AND s.leads AND ({_NEWS})
 """  # noqa: S608
@@ -104,7 +111,7 @@ ORDER BY 2, 4 ON CONFLICT DO NOTHING
 def merge_items(tx: Connection, items: Sequence[Item], *, source: str) -> Counts:
     """Store items by id: the first text of an item stands, and gaps beside it are filled.
 
-    Items without text are stubs: they make room for decisions, add language and surface where
+    Items without text are stubs: they make room for decisions, add language and the like where
     nobody has said them, and are not counted. Another text under a known id is kept as a
     conflict. Merging the same items again changes nothing.
     """
@@ -139,14 +146,11 @@ def _fold(items: Iterable[Item]) -> tuple[list[Item], list[tuple[str, str]]]:
             leads[item.item_id] = item
         elif item.content_hash is not None and item.content_hash != first.content_hash:
             others.append((item.item_id, item.content_hash))
-        elif None in (first.language, first.surface, first.group_id, first.created_at):
-            leads[item.item_id] = replace(
-                first,
-                language=first.language or item.language,
-                surface=first.surface or item.surface,
-                group_id=first.group_id or item.group_id,
-                created_at=first.created_at or item.created_at,
-            )
+        else:
+            gaps = [name for name in _BESIDE_TEXT if getattr(first, name) is None]
+            told = {name: getattr(item, name) for name in gaps}
+            if any(value is not None for value in told.values()):
+                leads[item.item_id] = replace(first, **told)
     return sorted(leads.values(), key=lambda one: one.item_id), others
 
 
@@ -156,7 +160,7 @@ def _item_fields(
     for one in leads:
         yield (
             True, one.item_id, one.text, one.content_hash, one.language, one.surface,
-            one.group_id, one.created_at,
+            one.market, one.modality, one.group_id, one.created_at,
         )  # fmt: skip
     for item_id, other in others:
-        yield (False, item_id, None, other, None, None, None, None)
+        yield (False, item_id, None, other, *[None] * 6)

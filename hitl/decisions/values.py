@@ -145,13 +145,33 @@ def read_probability(value: Any, field: str) -> float | None:
     Raises:
         BadValue: not a number, infinite, or outside [0, 1].
     """
-    if value is None:
-        return None
     if type(value) is float and 0.0 < value <= 1.0:  # nearly every value; the rest takes longer
         return value
+    number = _number(value, field, too_large="is not between 0 and 1")
+    if number is None:
+        return None
+    if not 0.0 <= number <= 1.0:
+        raise BadValue(field, f"is {number:g}; a probability lies between 0 and 1")
+    return number + 0.0  # -0.0 and 0.0 are one payload
+
+
+def read_rate(value: Any, field: str) -> float | None:
+    """So many an hour; None where the source says nothing (NULL, NaN, blank).
+
+    Raises:
+        BadValue: not a number, negative or infinite.
+    """
+    wrong = "is not a finite number from 0 on"
+    number = _number(value, field, too_large=wrong)
+    if number is not None and not 0.0 <= number < math.inf:
+        raise BadValue(field, wrong)
+    return number
+
+
+def _number(value: Any, field: str, *, too_large: str) -> float | None:
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
     if isinstance(value, str):
-        if not value.strip():
-            return None
         try:
             number = float(value)
         except ValueError:
@@ -160,16 +180,12 @@ def read_probability(value: Any, field: str) -> float | None:
         try:
             number = float(value)
         except OverflowError:
-            raise BadValue(field, "is not between 0 and 1") from None
+            raise BadValue(field, too_large) from None
         except ValueError:  # a Decimal's NaN that signals
             return None
     else:
         raise _not(value, field, ", not a number")
-    if math.isnan(number):
-        return None
-    if not 0.0 <= number <= 1.0:
-        raise BadValue(field, f"is {number:g}; a probability lies between 0 and 1")
-    return number + 0.0  # -0.0 and 0.0 are one payload
+    return None if math.isnan(number) else number
 
 
 def read_action(value: Any, field: str, *, actions: Mapping[str, Action]) -> Action | None:

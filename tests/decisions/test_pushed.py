@@ -113,7 +113,17 @@ _JSON = st.recursive(
 _FIELDS = st.fixed_dictionaries(
     {},
     optional=dict.fromkeys(
-        [*row(), "text", "group", "language", "surface", "created_at"],
+        [
+            *row(),
+            "text",
+            "group",
+            "language",
+            "surface",
+            "created_at",
+            "market",
+            "modality",
+            "views_per_hour",
+        ],
         _JSON | st.sampled_from(["i1", "m1", "2026-06-01", "allow"]),
     ),
 )

@@ -22,8 +22,9 @@ from hitl.records import Decision, Item, ItemId, ModelVersion
 from tests.decisions.test_mapping import make_intake
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-COLUMNS = ("content_id", "model_version", "created_at", "predicted_action", "language", "surface")
-SCORES = ("score_hate", "score_spam")
+COLUMNS = ("content_id", "model_version", "created_at", "predicted_action", "language", "surface",
+           "market", "modality")  # fmt: skip
+SCORES = ("score_hate", "score_spam", "views")
 
 words = st.sampled_from(
     ["m1", "shadow-2", "", " ", "\u3000", "\x1c", "\xa0x", " x ", "a\x00b", "\ud800", "é", "👩‍👩‍👧",
@@ -75,12 +76,19 @@ KINDS = st.sampled_from(
 
 
 def both_ways(chunk: Chunk) -> tuple[Any, Any]:
-    """What columns say, and what rows say: decisions, items, what is set aside."""
-    intake = make_intake()
+    """What columns say, and what rows say: decisions, items, who sees them, what is set aside."""
+    intake = make_intake(
+        content={"market": "market", "modality": "modality"},
+        decisions={
+            "probabilities": {"hate": "score_hate", "spam": "score_spam"},
+            "views_per_hour": "views",
+        },
+    )
     shadows = ("shadow-*",)
     decided, aside = map_decided(chunk, intake.decisions, about=intake.content, shadows=shadows)
     rows = map_decisions(chunk, intake.decisions, about=intake.content, shadows=shadows)
-    return (decided.decisions(), decided.stubs(), aside), rows
+    views = decided.table["views_per_hour"].to_pylist()
+    return (decided.decisions(), decided.stubs(), views, aside), rows
 
 
 @settings(max_examples=400, deadline=None)
@@ -157,11 +165,11 @@ def test_what_is_staged_is_sorted_and_told_once_an_item() -> None:
     staged = Decided.of(decisions, items).staged()
 
     assert [
-        'true,true,"a","m","2026-06-01 14:00:00.000000Z",,"{""hate"": 0.2}",false,"pt",',
-        'false,false,"a","m","2026-06-01 14:00:00.000000Z",,"{""hate"": 0.4}",false,,',
-        'true,true,"b","m","2026-06-01 12:00:00.000000Z",,"{""hate"": 0.3}",false,"en",',
-        'true,false,"b","m","2026-06-01 13:00:00.000000Z",,"{""hate"": 0.1}",false,,',
-        'false,false,"b","m","2026-06-01 13:00:00.000000Z",,"{""hate"": 0.5}",false,,',
+        'true,true,"a","m","2026-06-01 14:00:00.000000Z",,"{""hate"": 0.2}",false,"pt",,,',
+        'false,false,"a","m","2026-06-01 14:00:00.000000Z",,"{""hate"": 0.4}",false,,,,',
+        'true,true,"b","m","2026-06-01 12:00:00.000000Z",,"{""hate"": 0.3}",false,"en",,,',
+        'true,false,"b","m","2026-06-01 13:00:00.000000Z",,"{""hate"": 0.1}",false,,,,',
+        'false,false,"b","m","2026-06-01 13:00:00.000000Z",,"{""hate"": 0.5}",false,,,,',
     ] == staged.lines.to_pybytes().decode().splitlines()
     assert (5, 2, True, {date(2026, 6, 1)}) == (
         staged.rows,
@@ -169,6 +177,17 @@ def test_what_is_staged_is_sorted_and_told_once_an_item() -> None:
         staged.describes,
         staged.months,
     )
+
+
+def test_what_tells_how_many_see_an_item_is_measured_at_the_decision() -> None:
+    decisions = [
+        Decision(ItemId(one), ModelVersion("m"), NOON, None, {"hate": 0.5}) for one in ("a", "b")
+    ]
+
+    found = Decided.of(decisions, views=[None, 1200.0])
+
+    assert [{"item_id": "b", "views_per_hour": 1200.0, "measured_at": NOON}] == found.reaches()
+    assert [] == Decided.of(decisions).reaches()
 
 
 def test_an_id_of_any_kind_is_the_same_id_in_every_format() -> None:

@@ -268,3 +268,33 @@ def test_the_same_log_in_json_lines_is_known_already(
 
     assert Counts(read=1000, new=1000) == report["score_"]
     assert Counts(read=1000, known=1000) == report["scores."]
+
+
+@pytest.mark.parametrize("kinds", [("both",), ("decisions", "content"), ("content", "decisions")])
+def test_what_an_item_is_and_who_sees_it_comes_with_either_source(
+    engine: Engine, tmp_path: Path, kinds: tuple[str, ...]
+) -> None:
+    recipe = make_recipe(
+        content={"item_id": "content_id", "market": "country", "modality": "kind"},
+        decisions={
+            "probabilities": {"hate": "score_hate"},
+            "views_per_hour": "views",
+        },
+    )
+    rows = [
+        make_row("i1", country="br", kind="audio", views=900.0),
+        make_row("i2", country=None, kind=None, views=None),
+        make_row("i3", country="de", kind=None, views=-1.0),
+    ]
+    path = write_rows(tmp_path / "log.jsonl", *rows)
+
+    for kind in kinds:
+        ingest(engine, path, kind, recipe=recipe)
+
+    with begin(engine) as tx:
+        said = tx.execute(text("SELECT item_id, market, modality FROM items ORDER BY 1")).all()
+        seen = tx.execute(text("SELECT item_id, views_per_hour FROM reaches")).all()
+        bad = [(one.field, one.reason) for one in list_rejects(tx, limit=9)]
+    assert [("i1", "br", "audio"), ("i2", None, None), ("i3", "de", None)] == [*map(tuple, said)]
+    assert [("i1", 900.0)] == [tuple(one) for one in seen]
+    assert [("views_per_hour", "is not a finite number from 0 on")] == bad

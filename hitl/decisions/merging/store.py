@@ -21,12 +21,14 @@ from hitl.records import Decision, ItemId
 _STAGE_DECISIONS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_decisions (
     leads boolean, begins boolean, item_id text, model_version text, decided_at timestamptz,
-    action text, probabilities jsonb, is_shadow boolean, language text, surface text
+    action text, probabilities jsonb, is_shadow boolean,
+    language text, surface text, market text, modality text
 ) ON COMMIT DROP
 """
 _INSERT_STUBS = """
-INSERT INTO items (item_id, language, surface)
-SELECT item_id, language, surface FROM intake_decisions WHERE begins ORDER BY item_id
+INSERT INTO items (item_id, language, surface, market, modality)
+SELECT item_id, language, surface, market, modality FROM intake_decisions
+WHERE begins ORDER BY item_id
 """
 _STUBS_ARE_KNOWN = "ON CONFLICT (item_id) DO NOTHING"
 # A log describes an item only where nobody has. OFFSET 0: one look at the key a row.
@@ -34,7 +36,9 @@ _DESCRIBED = """
 FROM intake_decisions s JOIN LATERAL (
     SELECT item_id FROM items i WHERE i.item_id = s.item_id
       AND ((i.language IS NULL AND s.language IS NOT NULL)
-           OR (i.surface IS NULL AND s.surface IS NOT NULL)) OFFSET 0
+           OR (i.surface IS NULL AND s.surface IS NOT NULL)
+           OR (i.market IS NULL AND s.market IS NOT NULL)
+           OR (i.modality IS NULL AND s.modality IS NOT NULL)) OFFSET 0
 ) i ON true
 WHERE s.begins
 """
@@ -47,8 +51,10 @@ SELECT count(*) FROM (
 """  # noqa: S608
 _DESCRIBE = f"""
 UPDATE items SET language = coalesce(items.language, told.language),
-                 surface = coalesce(items.surface, told.surface)
-FROM (SELECT s.item_id, s.language, s.surface {_DESCRIBED}) told
+                 surface = coalesce(items.surface, told.surface),
+                 market = coalesce(items.market, told.market),
+                 modality = coalesce(items.modality, told.modality)
+FROM (SELECT s.item_id, s.language, s.surface, s.market, s.modality {_DESCRIBED}) told
 WHERE items.item_id = told.item_id
 """  # noqa: S608
 # What was dropped for its age does not come back by the file that brought it.
@@ -113,9 +119,9 @@ def merge_decisions(tx: Connection, decisions: Sequence[Decision], *, source: st
 def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
     """Store decisions by (item, moment, model version); the first of a key stands.
 
-    Items that are not known yet are made without text; language and surface are added where
-    nobody has said them. Another payload under a known key is kept as a conflict. What lies
-    before `retentions.kept_from` counts as known. Merging the same again changes nothing.
+    Items that are not known yet are made without text; language, surface, market and modality are
+    added where nobody has said them. Another payload under a known key is kept as a conflict.
+    What lies before `retentions.kept_from` counts as known. Merging the same again changes nothing.
     """
     if not decided.rows:
         return Counts()
