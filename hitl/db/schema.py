@@ -103,6 +103,14 @@ decisions = Table(
 )
 Index("ix_decisions_shadow", decisions.c.decided_at, postgresql_where=text("is_shadow"))
 
+# The newest of each model, so that none need look through all. Mutable: it moves on.
+newest_decisions = Table(
+    "newest_decisions",
+    metadata,
+    Column("model_version", Text, primary_key=True),
+    Column("decided_at", _WHEN, nullable=False),
+)
+
 # What was dropped for its age; nothing before `kept_from` comes in any more. Mutable: the counts,
 # which come last.
 retentions = Table(

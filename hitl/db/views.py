@@ -164,7 +164,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
     """,
     "loop_lag": """
         SELECT p.policy_id,
-               (SELECT max(decided_at) FROM decisions) AS newest_decision,
+               (SELECT max(decided_at) FROM newest_decisions) AS newest_decision,
                (SELECT max(created_at) FROM batches b WHERE b.policy_id = p.policy_id)
                    AS newest_batch,
                (SELECT max(resolved_at) FROM labels l WHERE l.policy_id = p.policy_id)

@@ -27,6 +27,13 @@ SELECT p.name AS policy, e.state, count(*) AS entries,
            - min(e.opened_at) FILTER (WHERE e.closed_at IS NULL))::float8 AS oldest
 FROM entries e JOIN policies p USING (policy_id) GROUP BY 1, 2 ORDER BY 1, 2
 """
+_LANES = """
+SELECT p.name AS policy, e.lane, e.tier::text AS tier, count(*) AS entries,
+       count(*) FILTER (WHERE e.due_at <= clock_timestamp()) AS overdue,
+       extract(epoch FROM min(e.due_at) - clock_timestamp())::float8 AS next_due
+FROM entries e JOIN policies p USING (policy_id)
+WHERE e.state IN ('waiting', 'dispatched', 'adjudicating') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
 _LAG = """
 SELECT p.name AS policy,
        extract(epoch FROM clock_timestamp() - max(l.newest_batch))::float8 AS batch,
@@ -35,6 +42,11 @@ SELECT p.name AS policy,
        extract(epoch FROM clock_timestamp() - max(l.newest_promotion))::float8 AS promotion,
        max(l.entries_since_snapshot) AS since_snapshot
 FROM dashboard.loop_lag l JOIN policies p USING (policy_id) GROUP BY 1 ORDER BY 1
+"""
+# A model that is silent for a week is none that runs.
+_NEWEST = """
+SELECT model_version, extract(epoch FROM clock_timestamp() - decided_at)::float8 AS age
+FROM newest_decisions WHERE decided_at > now() - interval '7 days' ORDER BY 1 LIMIT 100
 """
 # What another push is about to delete is left to it.
 _FORGET_OLD = """
@@ -76,6 +88,16 @@ def figures(tx: Connection) -> Iterator[Figure]:
         if row.oldest is not None:
             says = "Age of the oldest open entry."
             yield Figure("hitl_queue_oldest_seconds", says, row.oldest, about)
+    for row in tx.execute(text(_LANES)):
+        about = {"policy": row.policy, "lane": row.lane, "tier": row.tier}
+        yield Figure("hitl_lane_entries", "Open entries.", row.entries, about)
+        yield Figure("hitl_lane_overdue", "Open entries past their deadline.", row.overdue, about)
+        says = "Until the next deadline; negative where one has passed."
+        yield Figure("hitl_lane_next_due_seconds", says, row.next_due, about)
+    for row in tx.execute(text(_NEWEST)):
+        says = "Age of the newest decision."
+        about = {"model": row.model_version}
+        yield Figure("hitl_decision_age_seconds", says, row.age, about)
     for row in tx.execute(text(_LAG)):
         for what in ("batch", "label", "snapshot", "promotion"):
             age = getattr(row, what)

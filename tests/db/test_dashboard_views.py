@@ -12,8 +12,9 @@ from sqlalchemy import Connection, insert, text
 
 from hitl.db import schema
 from hitl.db.views import DASHBOARD_VIEWS
+from hitl.decisions import merge_decisions
 from hitl.policy import Policy
-from hitl.records import EntryId, EntryState
+from hitl.records import Decision, EntryId, EntryState, ItemId, ModelVersion
 from tests.builders import NOON, add_entries, add_items, add_policy, make_policy
 from tests.labels.builders import annotate, move
 
@@ -141,12 +142,10 @@ def test_loop_lag_says_when_each_step_last_left_something(tx: Connection) -> Non
     add_snapshot(tx, policy, last_label_id=label(tx, first, True, resolved_at=NOON))
     label(tx, second, False, resolved_at=NOON + timedelta(hours=2))
     add_model(tx, policy)
-    tx.execute(
-        text(
-            "INSERT INTO decisions (item_id, model_version, decided_at, probabilities)"
-            " VALUES ('i0', 'm1', :noon, '{}')"
-        ),
-        {"noon": NOON},
+    merge_decisions(
+        tx,
+        [Decision(ItemId("i0"), ModelVersion("m1"), NOON, None, {"hate": 0.5})],
+        source="s",
     )
 
     assert [

@@ -159,6 +159,7 @@ def test_columns_that_may_change_do(filled: Connection, table: str) -> None:
             "reason": "why",
         },
         "leases": {"expires_at": NOON, "held": 0, "ended_at": NOON},
+        "retentions": {"dropped": 2, "kept": 1, "done_at": NOON},
         "snapshots": {"path": "there", "last_label_id": 2},
         "model_versions": {"state": "champion", "path": "there"},
     }[table]

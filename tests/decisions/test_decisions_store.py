@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, event, text
 
 from hitl.db import DatabaseRefused, DatabaseUnavailable, begin, connect
@@ -25,7 +27,7 @@ from hitl.decisions import (
     merge_items,
     record_rejects,
 )
-from hitl.records import Action, Decision, Item, ItemId
+from hitl.records import Action, Decision, Item, ItemId, ModelVersion
 
 pytestmark = pytest.mark.postgres
 
@@ -321,3 +323,38 @@ def test_a_connection_lost_inside_a_merge_is_unavailable(engine: Engine, after: 
     with begin(other) as tx:
         assert [] == rows(tx, "SELECT * FROM items")
     other.dispose()
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.sampled_from(["m", "n"]), st.integers(0, 9)), max_size=4), max_size=4
+    )
+)
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_the_newest_decision_of_each_model_is_at_hand(
+    tx: Connection, chunks: list[list[tuple[str, int]]]
+) -> None:
+    tx.execute(text("SAVEPOINT empty"))
+
+    for said in chunks:
+        merge_decisions(
+            tx,
+            [
+                Decision(
+                    ItemId("i1"),
+                    ModelVersion(model),
+                    NOON + timedelta(hours=h),
+                    None,
+                    {"hate": 0.5},
+                )
+                for model, h in said
+            ],
+            source="s",
+        )
+
+    kept = tx.execute(text("SELECT * FROM newest_decisions ORDER BY 1")).all()
+    counted = text("SELECT model_version, max(decided_at) FROM decisions GROUP BY 1 ORDER BY 1")
+    assert tx.execute(counted).all() == kept
+    tx.execute(text("ROLLBACK TO empty"))

@@ -43,6 +43,31 @@ def test_a_closed_entry_has_no_age(tx: Connection) -> None:
     assert "hitl_queue_oldest_seconds" not in found
 
 
+def test_lanes_and_models_are_told_of_as_they_stand(tx: Connection) -> None:
+    policy = add_policy(tx)
+    add_items(tx, dict.fromkeys(("i1", "i2", "i3"), "a"))
+    add_entries(tx, ["i1", "i2", "i3"], policy=policy)
+    tx.execute(text("UPDATE entries SET lane = 'live', tier = 2 WHERE item_id <> 'i1'"))
+    tx.execute(text("UPDATE entries SET due_at = now() - interval '1 hour' WHERE item_id = 'i2'"))
+    tx.execute(
+        text(
+            "INSERT INTO newest_decisions VALUES ('m1', now() - interval '5 minutes'), "
+            "('long-gone', now() - interval '8 days')"
+        )
+    )
+
+    found = {
+        (one.name, one.labels.get("lane") or one.labels.get("model")): one.value
+        for one in web.store.figures(tx)
+    }
+
+    assert (1, 2) == (found["hitl_lane_entries", "unrouted"], found["hitl_lane_entries", "live"])
+    assert (0, 1) == (found["hitl_lane_overdue", "unrouted"], found["hitl_lane_overdue", "live"])
+    assert -3660 < found["hitl_lane_next_due_seconds", "live"] <= -3600
+    assert 300 <= found["hitl_decision_age_seconds", "m1"] < 360
+    assert ("hitl_decision_age_seconds", "long-gone") not in found
+
+
 def test_answers_that_nobody_asks_for_any_more_go_as_new_ones_come(tx: Connection) -> None:
     def keep(key: str) -> None:
         web.store.accept(tx, producer="a", key=key, body_hash="x", rows=1, answer={})

@@ -1,6 +1,6 @@
 """Decisions in SQL: merged by their keys, a chunk a statement, so that any chunk may come twice.
 
-Locks as in hitl/decisions/store.py: items first, then decisions, conflicts last.
+Locks as in hitl/decisions/store.py: items first, then decisions, conflicts, newest decisions.
 """
 
 from __future__ import annotations
@@ -96,6 +96,16 @@ FROM intake_decisions s JOIN LATERAL (
 ) d ON true
 WHERE s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities
 """
+# Last, and only where it moves: who writes it holds up whoever has the same model.
+_MOVE_NEWEST = """
+INSERT INTO newest_decisions AS n (model_version, decided_at)
+SELECT s.model_version, s.decided_at
+FROM (SELECT model_version, max(decided_at) AS decided_at FROM intake_decisions GROUP BY 1) s
+WHERE NOT EXISTS (SELECT FROM newest_decisions o
+                  WHERE o.model_version = s.model_version AND o.decided_at >= s.decided_at)
+ORDER BY 1
+ON CONFLICT (model_version) DO UPDATE SET decided_at = greatest(n.decided_at, excluded.decided_at)
+"""
 _ASKED_ABOUT = """
 SELECT DISTINCT item_id FROM entries JOIN intake_decisions USING (item_id)
 WHERE state IN ('waiting', 'dispatched', 'adjudicating') ORDER BY item_id
@@ -141,6 +151,8 @@ def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
         is_worth_it=large,
     )
     conflicts = _keep_conflicts(tx, source=source) if new < read else 0
+    if new:
+        tx.execute(text(_MOVE_NEWEST))
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
 
 
