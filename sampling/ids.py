@@ -102,7 +102,7 @@ class ItemIds:
         # Six standard deviations more than wanted: once in a billion draws it has to look again.
         bar = max(below, (limit + 6.0 * np.sqrt(limit) + 18.0) / max(len(self), 1))
         while True:
-            rows, numbers = kernels.uniforms_below(self.digests, *_halves(key), bar)
+            rows, numbers, _ = kernels.uniforms_below(self.digests, *_halves(key), bar)
             if len(rows) >= limit:
                 return rows, numbers
             bar *= 2.0
