@@ -220,8 +220,11 @@ def entropy(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     worth = entropy_worth(probabilities[rows])
     if 0 < limit < len(worth):
         last = np.partition(worth, len(worth) - limit)[len(worth) - limit]
-        rows = np.flatnonzero(bounds >= (last - _ROUNDED) * math.log(probabilities.shape[1]))
-        worth = entropy_worth(probabilities[rows])
+        least = (last - _ROUNDED) * math.log(probabilities.shape[1])
+        # No other row's bound is as high as the lowest of these.
+        if bounds[rows].min() > least:
+            rows = np.flatnonzero(bounds >= least)
+            worth = entropy_worth(probabilities[rows])
         rows, worth = rows[worth >= last], worth[worth >= last]
     return rows[best_first(worth, limit=limit, tie=pool.ids.take(rows))]
 
