@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 from sqlalchemy import Engine, text
+from typer.testing import CliRunner
 
+from flows.cli import app
 from flows.retain import KeptForEver, RetainReport, months_back, retain
 from hitl import decisions
 from hitl.db import AlreadyRunning, begin, single_flight
@@ -280,3 +284,28 @@ def test_what_is_no_candidate_any_more_is_not_scored_again(filled: Engine) -> No
         assert ["asked", "new"] == [one.item_id for one in found]
         assert 2 == decisions.count_scorable(tx, **asked)
         assert 4 == decisions.count_scorable(tx, policy_id=policy.policy_id)
+
+
+@pytest.mark.postgres
+def test_the_command_looks_first_and_then_lets_go(
+    filled: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tmp_path / "recipe.toml"
+    monkeypatch.setenv("HITL_DATABASE_URL", database_url)
+    monkeypatch.setenv("HITL_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("HITL_RECIPE", str(recipe))
+    recipe.write_text('name = "kept"\n')
+    forever = CliRunner().invoke(app, ["retain"])
+    recipe.write_text("[selection]\nwithin_days = 28\n[retention]\nkeep_months = 1\n")
+
+    looked = CliRunner().invoke(app, ["retain", "--dry-run"])
+    before = left(filled)
+    done = CliRunner().invoke(app, ["retain", "--json"])
+
+    assert isinstance(forever.exception, KeptForEver)
+    assert (0, 0) == (looked.exit_code, done.exit_code), looked.output + done.output
+    assert "would go" in looked.output
+    assert "decisions dropped" in looked.output
+    assert 7 == len(before)
+    assert json.loads(done.stdout)["decisions_dropped"] >= 3
+    assert len(left(filled)) <= 4
