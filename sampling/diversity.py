@@ -22,6 +22,10 @@ Float32 = NDArray[np.float32]
 SHORTLIST_FACTOR = 10
 """Candidates per pick (docs/sampling.md has the measured curves)."""
 
+SHORTLIST_SHARE = 10
+"""Of the pool at most one in so many is a candidate, and two a pick at least: where a batch is a
+large part of the pool, ten a pick would reach down to what the model is sure of."""
+
 DEPTH_FACTOR = 4  # rows looked at per candidate wanted
 _LLOYD_STEPS = 3
 _BEST_ONE_IN = 4
@@ -34,7 +38,8 @@ def uncertain_diverse(pool: Pool, *, limit: int, rng: Generator) -> IntArray:
     1. The pool in `uncertain_order` (categories take turns); equals in an order drawn by `rng`, so
        that a cold start is a random draw and not the oldest ids.
     2. The first 10 * limit of it that are no near-duplicate (cosine > 0.98) of an earlier one or of
-       a labelled one, and no second member of a group.
+       a labelled one, and no second member of a group. Never more than a tenth of the pool, but
+       2 * limit at least.
     3. Among these `penalised`: early ones in dense places first, each pick and each labelled item
        making those like it less wanted, and then giving way to the middle of its own cluster.
     4. Picks in order of uncertainty. Only where the whole pool does not hold `limit` distinct
@@ -151,7 +156,8 @@ def _shortlist(
     even be `limit` of them otherwise.
     """
     tie = pool.ids.uniforms(rng.bytes(KEY_BYTES))
-    wanted = SHORTLIST_FACTOR * limit
+    most = max(pool.items_in_all // SHORTLIST_SHARE, 2 * limit)
+    wanted = min(SHORTLIST_FACTOR * limit, most)
     order = uncertain_order(pool, limit=DEPTH_FACTOR * wanted, tie=tie, per_second=per_second)
     shortlist = distinct_rows(pool, order, limit=wanted)
     if len(shortlist) < limit and len(order) < len(pool):

@@ -126,6 +126,7 @@ class Pool:
         self._seconds = None if seconds is None else seconds_of(seconds, self._ids)
         self._slices = slice_codes(slices, len(self))
         self._met_groups: IntArray = np.empty(0, dtype=np.intp)
+        self._beyond = 0
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -231,7 +232,19 @@ class Pool:
         part._seconds = None if self._seconds is None else self._seconds[rows]
         part._slices = self._slices[rows]
         part._met_groups = self._met_groups
+        part._beyond = self._beyond
         return part
+
+    def with_beyond(self, items: int) -> Pool:
+        """The same pool, as the part that matters of one with so many more items."""
+        part = copy(self)
+        part._beyond = items
+        return part
+
+    @property
+    def items_in_all(self) -> int:
+        """How many items there are, those included that lie beyond this pool."""
+        return len(self) + self._beyond
 
     def without(self, rows: IntArray) -> IntArray:
         """All other rows, ascending."""

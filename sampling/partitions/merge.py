@@ -125,18 +125,19 @@ def _choose(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) ->
         return np.empty(0, dtype=np.intp)
     match ask.kind:
         case Kind.OTHER:
-            return _among_answers(ask, gathered, taken)
+            return _among_answers(ask, gathered, taken, facts)
         case Kind.SHORTLIST | Kind.DISTINCT if not _is_whole(gathered, facts):
             if not _is_settled(ask, gathered, taken):
                 raise TooShallow(ask)
-    return _from(gathered, ask, taken)
+    return _from(gathered, ask, taken, facts)
 
 
-def _from(gathered: Gathered, ask: ShareAsk, taken: IntArray) -> IntArray:
+def _from(gathered: Gathered, ask: ShareAsk, taken: IntArray, facts: Facts) -> IntArray:
     """Rows of the whole pool: what the share chooses of these, where some are taken."""
     rng = stream_of(ask.seed, ask.share.name)
     is_taken = gathered.has(taken)
-    places = choose_among_rest(ask.share, gathered.pool, is_taken, limit=ask.limit, rng=rng)
+    pool = gathered.pool.with_beyond(facts.items - len(gathered))
+    places = choose_among_rest(ask.share, pool, is_taken, limit=ask.limit, rng=rng)
     return gathered.rows[places]
 
 
@@ -165,7 +166,7 @@ def _order(ask: ShareAsk, pool: Pool, limit: int) -> IntArray:
     return strategy_named(ask.inside)(pool, limit=limit, rng=rng)
 
 
-def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> IntArray:
+def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray, facts: Facts) -> IntArray:
     """The strategy among what it chose from each part alone.
 
     For k_center that is within four times the best possible radius: a part's own picks cover it
@@ -182,7 +183,7 @@ def _among_answers(ask: ShareAsk, gathered: Gathered, taken: IntArray) -> IntArr
     found = [table for _place, table in everywhere.kept.ask(answer, calls, asked)]
     union = Gathered(by_row([*found, of_rows(gathered.table, chosen)]), everywhere, gathered.terms)
     everywhere.look_at(union.rows)
-    return _from(union, ask, taken)
+    return _from(union, ask, taken, facts)
 
 
 def _likely(asks: Sequence[ShareAsk], gathered: Gathered, facts: Facts) -> IntArray:
