@@ -109,3 +109,30 @@ def test_of_each_cluster_the_most_central_of_its_most_uncertain_quarter_is_asked
         quarter = places[: -(-len(places) // 4)]
         expected.append(int(min(quarter, key=lambda place: (near[place], place))))
     assert expected == found.tolist()
+
+
+@pytest.mark.parametrize("name", ["uncertain_diverse", "uncertain_k_means", "uncertain_k_center"])
+@pytest.mark.parametrize(
+    ("items", "limit", "deepest"), [(1000, 5, 50), (1000, 30, 100), (400, 60, 120)]
+)
+def test_candidates_are_ten_a_pick_or_a_tenth_of_the_pool_and_two_a_pick_at_least(
+    name: str, items: int, limit: int, deepest: int
+) -> None:
+    doubt = np.linspace(0.5, 0.01, items)[:, None]
+    pool = Pool([f"i{row:04d}" for row in range(items)], doubt, unit_rows(items, 32))
+
+    rows = chosen(name, pool, limit=limit)
+
+    assert limit == len(rows)
+    assert limit <= rows.max() < deepest
+
+
+def test_what_lies_beyond_a_part_counts_as_pool() -> None:
+    doubt = np.linspace(0.5, 0.01, 400)[:, None]
+    pool = Pool([f"i{row:04d}" for row in range(400)], doubt, unit_rows(400, 32))
+
+    alone = chosen("uncertain_diverse", pool, limit=15)
+    part = chosen("uncertain_diverse", pool.with_beyond(10_000).take(np.arange(400)), limit=15)
+
+    assert alone.max() < 40 <= part.max() < 150
+    assert 10_400 == pool.with_beyond(10_000).items_in_all
