@@ -213,6 +213,28 @@ def queue_escalate(
     say(f"{count} escalated")
 
 
+@queue.command("reroute")
+def queue_reroute(as_json: AsJson = False) -> None:
+    """Give what waits the lanes and deadlines that the recipe has now.
+
+    Deadlines count from when an entry was opened; what was escalated stays. For when lanes were
+    changed: new batches follow the recipe anyway.
+
+    Example: hitl queue reroute
+    """
+    from hitl import queue as room
+
+    with open_world() as world, begin(world.engine) as tx:
+        moved = room.reroute(tx, world.recipe.queue, policy_name=world.policy.name)
+    if as_json:
+        show_json(moved)
+        return
+    told = ", ".join(f"{count:,} in {lane}" for lane, count in moved.items())
+    say(
+        f"{sum(moved.values()):,} changed: {told}" if moved else "everything is in its lane already"
+    )
+
+
 @queue.command("allow")
 def queue_allow(
     reviewer: Holder,

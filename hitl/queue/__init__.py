@@ -24,6 +24,7 @@ from hitl.queue.routing.store import (
     facts_of,
     opened_lately,
     record_overflow,
+    reroute,
     skills_of,
 )
 from hitl.queue.store import (
@@ -84,6 +85,7 @@ __all__ = [
     "release",
     "requeue",
     "requeue_where",
+    "reroute",
     "rescore",
     "routed",
     "skills_of",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from hitl.db.schema import overflows, skills
-from hitl.queue.lanes import Facts, Opened, Overflow
-from hitl.records import BatchId, ItemId
+from hitl.queue.lanes import Facts, Opened, Overflow, lane_of
+from hitl.recipe import QueueRecipe
+from hitl.records import UNROUTED, BatchId, ItemId
 
 EVERY_LANE = "*"
 
@@ -110,3 +114,42 @@ def skills_of(tx: Connection, holder: str | None = None) -> list[Skill]:
     if holder is not None:
         query = query.where(skills.c.holder == holder)
     return [Skill(row.holder, row.lane, row.tier) for row in tx.execute(query)]
+
+
+_ROUTABLE = """
+    SELECT e.entry_id, e.lane, e.tier, e.due_at, p.name AS policy_name,
+           i.language, i.modality, i.market, i.surface
+    FROM entries e JOIN policies p USING (policy_id) JOIN items i USING (item_id)
+    WHERE e.state = 'waiting' AND e.reason IS NULL AND p.name = :policy_name
+    ORDER BY e.entry_id FOR NO KEY UPDATE OF e
+"""
+# From when it was opened, not from now: a new lane is no excuse for what waited. An audit's turn
+# stays, as it may not depend on what the item is.
+_REROUTE = """
+    UPDATE entries e SET lane = said.lane, tier = said.tier, due_at = e.opened_at + said.sla,
+        turn_at = CASE WHEN e.worth IS NULL THEN e.turn_at
+                       ELSE e.opened_at + said.sla + (e.turn_at - e.due_at) END
+    FROM unnest(CAST(:entry_ids AS bigint[]), CAST(:lanes AS text[]), CAST(:tiers AS int[]),
+                CAST(:slas AS interval[])) AS said (entry_id, lane, tier, sla)
+    WHERE e.entry_id = said.entry_id
+      AND (e.lane, e.tier, e.due_at) IS DISTINCT FROM (said.lane, said.tier, e.opened_at + said.sla)
+    RETURNING said.lane
+"""
+
+
+def reroute(tx: Connection, queue: QueueRecipe, *, policy_name: str) -> dict[str, int]:
+    """Give what waits the lanes, tiers and deadlines of this recipe; how many moved, by lane.
+
+    Deadlines count from when an entry was opened. What was escalated stays where it is. Safe to
+    repeat.
+    """
+    rows = tx.execute(text(_ROUTABLE), {"policy_name": policy_name}).all()
+    said: dict[str, list[Any]] = {"entry_ids": [], "lanes": [], "tiers": [], "slas": []}
+    for row in rows:
+        facts = Facts(row.language, row.modality, row.market, row.surface)
+        lane = lane_of(facts, queue.lanes, policy_name=policy_name)
+        said["entry_ids"].append(row.entry_id)
+        said["lanes"].append(lane.name if lane else UNROUTED)
+        said["tiers"].append(lane.tier if lane else 1)
+        said["slas"].append(timedelta(minutes=lane.sla_minutes if lane else queue.sla_minutes))
+    return dict(sorted(Counter(tx.execute(text(_REROUTE), said).scalars()).items()))
