@@ -72,6 +72,16 @@ def test_what_waits_takes_lane_tier_and_deadline_and_keeps_what_its_priority_bro
     assert {} == reroute(tx, LANES, policy_name="community")
 
 
+def test_what_is_in_its_lane_with_its_deadline_is_left_alone(
+    tx: Connection, entries: list[EntryId]
+) -> None:
+    before = [stand(tx, one) for one in entries]
+
+    assert {} == reroute(tx, QueueRecipe(), policy_name="community")
+
+    assert before == [stand(tx, one) for one in entries]
+
+
 def test_an_audits_turn_does_not_depend_on_what_it_is(
     tx: Connection, entries: list[EntryId]
 ) -> None:

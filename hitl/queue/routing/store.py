@@ -132,7 +132,9 @@ _REROUTE = """
     FROM unnest(CAST(:entry_ids AS bigint[]), CAST(:lanes AS text[]), CAST(:tiers AS int[]),
                 CAST(:slas AS interval[])) AS said (entry_id, lane, tier, sla)
     WHERE e.entry_id = said.entry_id
-      AND (e.lane, e.tier, e.due_at) IS DISTINCT FROM (said.lane, said.tier, e.opened_at + said.sla)
+      AND ((e.lane, e.tier) IS DISTINCT FROM (said.lane, said.tier)
+           -- a batch is opened row by row, and has its deadlines from one moment
+           OR abs(extract(epoch FROM e.due_at - e.opened_at - said.sla)) > 60)
     RETURNING said.lane
 """
 
