@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 import uuid
 from collections.abc import Generator, Iterator
@@ -21,6 +22,13 @@ from hitl.services.postgres import PostgresServer
 from hitl.settings import load_settings
 
 TEMPLATE = "hitl_template"
+
+
+def pytest_configure() -> None:
+    """What was started in the background, as by nohup, ignores Ctrl-C, and so would its children:
+    the servers that tests interrupt."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
