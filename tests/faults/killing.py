@@ -92,8 +92,8 @@ def run(
 
 
 def points(touches: int, *, seed: int) -> list[int]:
-    """Where to cut: 10 different touches, or HITL_FAULT_POINTS of them; all if there are fewer."""
-    wanted = int(os.environ.get("HITL_FAULT_POINTS", "10"))
+    """Where to cut: 20 different touches, or HITL_FAULT_POINTS of them; all if there are fewer."""
+    wanted = max(20, int(os.environ.get("HITL_FAULT_POINTS", "20")))
     return sorted(random.Random(seed).sample(range(1, touches + 1), min(wanted, touches)))
 
 

@@ -21,6 +21,8 @@ from tests.faults.trial import Ground, left_on
 
 pytestmark = pytest.mark.postgres
 
+POINTS = 6
+
 
 def stop_at_once(folder: Path, pid: int) -> None:
     """What `pg_ctl stop -m immediate` does: no checkpoint, no goodbye; wait until it is gone."""
@@ -99,7 +101,7 @@ def test_a_step_that_loses_postgres_says_so_and_run_again_leaves_the_same_tables
     seed = seed_of(step + how)
     told: list[Outcome] = []
 
-    for at in points(whole.touches - 1, seed=seed)[::2]:
+    for at in points(whole.touches - 1, seed=seed)[:: max(1, 20 // POINTS)]:
         where = f"{step}, {how} at touch {at} of {whole.touches} (HITL_FAULT_SEED={seed})"
         ground = server.fresh(step, f"{how}-{at}")
         first = ground.run(step, at=at, cut=server.cut(how, ground), **parameters)
@@ -113,7 +115,7 @@ def test_a_step_that_loses_postgres_says_so_and_run_again_leaves_the_same_tables
         told.append(first)
 
     said = [one.message for one in told if one.error]
-    assert len(said) >= 3
+    assert len(said) >= POINTS // 2
     for message in said:
         assert "Postgres at 127.0.0.1:" in message
         assert "`hitl up`" in message
