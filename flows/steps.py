@@ -48,6 +48,18 @@ def _silent(done: int, total: int | None = None) -> None:
     """Progress that nobody watches."""
 
 
+def _in_all(progress: Progress) -> Callable[[int], None]:
+    """Tell how many there were in all, where a step tells how many more."""
+    done = 0
+
+    def told(more: int) -> None:
+        nonlocal done
+        done += more
+        progress(done, None)
+
+    return told
+
+
 def ingest_decisions(
     world: World,
     *,
@@ -59,13 +71,6 @@ def ingest_decisions(
     """Step 1. Safe to repeat: what is known is counted and left alone."""
     from flows import ingest_decisions as step
 
-    rows = 0
-
-    def told(more: int) -> None:
-        nonlocal rows
-        rows += more
-        progress(rows, None)
-
     return step.ingest_decisions(
         world.engine,
         source=source,
@@ -73,7 +78,7 @@ def ingest_decisions(
         recipe=world.recipe,
         categories=world.policy.category_ids,
         query=query,
-        progress=told,
+        progress=_in_all(progress),
     )
 
 
@@ -108,14 +113,7 @@ def link_twins(world: World, *, progress: Progress = _silent) -> LinkReport:
     """Near copies among what came in since. `select_batch` does so by itself where it needs it."""
     from flows import link_twins as step
 
-    texts = 0
-
-    def told(more: int) -> None:
-        nonlocal texts
-        texts += more
-        progress(texts, None)
-
-    return step.link_twins(world.engine, recipe=world.recipe, progress=told)
+    return step.link_twins(world.engine, recipe=world.recipe, progress=_in_all(progress))
 
 
 def offer_labels(world: World, *, progress: Progress = _silent) -> OfferReport:
@@ -347,15 +345,12 @@ def retain(world: World, *, dry_run: bool = False, progress: Progress = _silent)
     """Beside the loop: what is older than the recipe keeps goes."""
     from flows import retain as step
 
-    items = 0
-
-    def told(more: int) -> None:
-        nonlocal items
-        items += more
-        progress(items, None)
-
     return step.retain(
-        world.engine, recipe=world.recipe, now=datetime.now(UTC), dry_run=dry_run, progress=told
+        world.engine,
+        recipe=world.recipe,
+        now=datetime.now(UTC),
+        dry_run=dry_run,
+        progress=_in_all(progress),
     )
 
 

@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, text
 from hitl.db.engine import translated_errors
 from hitl.errors import NotYet
 
+_ITEMS = "items"
+
 
 class AlreadyRunning(NotYet):
     """Another process holds this flow's lock."""
@@ -50,11 +52,16 @@ def single_flight(engine: Engine, name: str) -> Iterator[None]:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
 
 
+def take_turns(tx: Connection, name: str) -> None:
+    """Wait for others that called this by the same name, until their transactions end."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(name)})
+
+
 def keep_items(tx: Connection) -> None:
     """Until this transaction ends no item is forgotten for its age (hitl/decisions/retention)."""
-    tx.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": lock_key("items")})
+    tx.execute(text("SELECT pg_advisory_xact_lock_shared(:key)"), {"key": lock_key(_ITEMS)})
 
 
 def hold_items(tx: Connection) -> None:
     """Wait until nobody brings items or says more of them; others wait until this one ends."""
-    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key("items")})
+    take_turns(tx, _ITEMS)

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, text
 
 import migrations
 from hitl.db.engine import begin
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.errors import Refused
 
 
@@ -56,7 +56,7 @@ def migrate(engine: Engine, *, revision: str = "head") -> str | None:
     with begin(engine) as tx:
         # An index on a large table takes what it takes, and so may the wait for another's.
         tx.execute(text("SET LOCAL statement_timeout = 0"))
-        tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key("migrate")})
+        take_turns(tx, "migrate")
         _refuse_ahead(MigrationContext.configure(tx).get_current_revision())
         config.attributes["connection"] = tx
         command.upgrade(config, revision)

@@ -81,6 +81,16 @@ def make_months(tx: Connection, months: Iterable[date]) -> int:
     return sum(made)
 
 
+def partition_of(month: date) -> str:
+    """The table of a month (its first day), in the schema `months`."""
+    return f"decisions_{month:%Y_%m}"
+
+
+def hold_months(tx: Connection) -> None:
+    """Nobody makes a month until this transaction ends; `make_decision_month` waits by this."""
+    tx.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('hitl decision months', 0))"))
+
+
 def month_of(moment: datetime) -> date:
     """The first day of a moment's month, in UTC as the moment must be."""
     return date(moment.year, moment.month, 1)

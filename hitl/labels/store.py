@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from sqlalchemy import Connection, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.db.schema import entries, labels, snapshots
 from hitl.errors import Refused
 from hitl.labels.resolution import (
@@ -101,9 +101,7 @@ def resolve_entries(tx: Connection, entry_ids: Iterable[EntryId], policy: Policy
     wanted = sorted(set(entry_ids))
     if not wanted:
         return ResolveCounts()
-    tx.execute(
-        text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(f"labels {policy.policy_id}")}
-    )
+    take_turns(tx, f"labels {policy.policy_id}")
     asked = _lock_entries(tx, wanted, policy)
     movable = [one for one in asked if one.state in _MOVABLE]
     votes, skips = _read_votes(tx, [one.entry_id for one in movable])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Connection, Row, text
 
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.recipe import AUDIT
 from hitl.records import ItemId, PolicyId
 from hitl.twins.filling.store import copy_in
@@ -182,9 +182,7 @@ def link(
     """
     if not len(item_ids):
         return Linked()
-    tx.execute(
-        text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(f"twins {scheme.name}")}
-    )
+    take_turns(tx, f"twins {scheme.name}")
     scheme_id = keep_scheme(tx, scheme)
     of_items = form_ids(scheme, signatures)
     forms, rows = np.unique(of_items, return_index=True)

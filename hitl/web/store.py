@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, text
 
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.db.schema import api_requests
 from hitl.db.schema import wakeups as asked_for
 from hitl.web.figures import Figure
@@ -126,9 +126,7 @@ def accepted(tx: Connection, *, producer: str, key: str) -> Accepted | None:
     Two requests of one key take turns: the second finds what the first has left.
     """
     tx.execute(text(_PATIENCE))
-    tx.execute(
-        text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(f"push {producer} {key}")}
-    )
+    take_turns(tx, f"push {producer} {key}")
     row = tx.execute(
         select(api_requests.c.body_hash, api_requests.c.answer).where(
             api_requests.c.producer == producer, api_requests.c.idempotency_key == key

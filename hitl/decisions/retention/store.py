@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from hitl.db import begin
 from hitl.db.engine import translated_errors
 from hitl.db.locks import hold_items
+from hitl.db.months import hold_months, partition_of
 from hitl.errors import Unavailable
 
 ITEMS_AT_ONCE = 10_000
@@ -105,7 +106,7 @@ def part_the_rest(tx: Connection, kept_from: datetime) -> None:
 
 def count_month(tx: Connection, month: date) -> tuple[int, int]:
     """How many decisions of a month would be dropped, and how many kept."""
-    row = tx.execute(text(_COUNT.format(name=_name(month)))).one()
+    row = tx.execute(text(_COUNT.format(name=partition_of(month)))).one()
     return row[0] - row[1], row[1]
 
 
@@ -119,14 +120,12 @@ def drop_month(engine: Engine, month: date) -> DroppedMonth:
     Raises:
         DecisionsInUse: readers never left a moment for the exchange; nothing was dropped.
     """
-    name, following = _name(month), _following(month)
+    name, following = partition_of(month), _following(month)
     with begin(engine) as tx:
         tx.execute(text(_CLOSE), {"month": month, "following": f"{following} 00:00:00+00"})
     with begin(engine) as tx:
         tx.execute(text("SET LOCAL statement_timeout = 0"))
-        tx.execute(
-            text("SELECT pg_advisory_xact_lock(hashtextextended('hitl decision months', 0))")
-        )
+        hold_months(tx)
         # Whoever began before the month was closed ends first.
         tx.execute(text(f"LOCK TABLE months.{name} IN SHARE MODE"))
         tx.execute(
@@ -161,7 +160,7 @@ def _wait_for_readers(tx: Connection, month: date) -> None:
 def old_items(engine: Engine, kept_from: datetime) -> Iterator[list[str]]:
     """Ids of items whose content came before `kept_from`, in lists of `ITEMS_AT_ONCE`."""
     with translated_errors(engine), engine.connect() as reading:
-        reading.execute(text("SET statement_timeout = 0"))
+        reading.execute(text("SET LOCAL statement_timeout = 0"))
         rows = reading.execution_options(yield_per=ITEMS_AT_ONCE).execute(
             text(_OLD_ITEMS), {"kept_from": kept_from}
         )
@@ -187,10 +186,6 @@ def forget_items(tx: Connection, item_ids: Sequence[str]) -> int:
         for table in ("reaches", "twin_items", "items"):
             tx.execute(text(f"DELETE FROM {table} WHERE item_id = ANY(:gone)"), {"gone": gone})  # noqa: S608
     return len(gone)
-
-
-def _name(month: date) -> str:
-    return f"decisions_{month:%Y_%m}"
 
 
 def _following(month: date) -> date:

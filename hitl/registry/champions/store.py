@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, text, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.db.schema import model_versions, policies, promotions, snapshots
 from hitl.policy import policy_from
 from hitl.records import ModelState, ModelVersion
@@ -203,8 +203,7 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
 
 def _lock_policy(tx: Connection, policy_name: str) -> None:
     """Changes of one policy's champion go one after the other, until the transaction ends."""
-    key = lock_key(f"champion of {policy_name}")
-    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+    take_turns(tx, f"champion of {policy_name}")
 
 
 def _known(tx: Connection, model_version: ModelVersion) -> ModelRecord:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, text
 
-from hitl.db.locks import lock_key
+from hitl.db.locks import take_turns
 from hitl.recipe import AUDIT
 from hitl.records import BatchId, EntryId, ItemId, PolicyId
 from hitl.twins.fingerprints import Scheme, Signatures
@@ -136,8 +136,7 @@ def read_pairs(tx: Connection, scheme_id: int, policy_id: PolicyId) -> list[Pair
 
     Calls for one policy wait for each other until the caller's transaction ends.
     """
-    key = {"key": lock_key(f"offers {policy_id}")}
-    tx.execute(text("SELECT pg_advisory_xact_lock(:key)"), key)
+    take_turns(tx, f"offers {policy_id}")
     given = {"scheme_id": scheme_id, "policy_id": policy_id, "audit": AUDIT}
     return [
         Pair(
