@@ -19,6 +19,9 @@ from hitl.services.state import StateFolder
 
 NAME = "label-studio"
 DATABASE = "labelstudio"
+# Where its first migrations run. Django records some of them outside the transaction that applied
+# them, so a database whose migrations were cut off may never migrate again: it is made anew.
+UNFINISHED = f"{DATABASE}_unfinished"
 ADMIN_EMAIL = "admin@example.com"
 START_SECONDS = 180.0
 BOOTSTRAP_SECONDS = 900.0  # 24 s on an idle machine
@@ -54,13 +57,6 @@ def database_password(state: StateFolder) -> str:
     return state.secret("label_studio_database_password", lambda: secrets.token_urlsafe(24))
 
 
-def prepare_database(state: StateFolder, postgres: PostgresServer) -> None:
-    """Its database, owned by a role that can read nothing else of ours."""
-    url = postgres.url("postgres")
-    store.ensure_role(url, name=DATABASE, password=database_password(state))
-    postgres.create_database(DATABASE, owner=DATABASE)
-
-
 def bootstrap(
     state: StateFolder,
     postgres: PostgresServer,
@@ -69,31 +65,53 @@ def bootstrap(
     progress: Callable[[str], None],
     timeout_seconds: float = BOOTSTRAP_SECONDS,
 ) -> None:
-    """Migrations and the administrator, once per database and version. Safe to cut off and repeat.
+    """Its database, its tables and the administrator, once per database and version.
+
+    Safe to cut off and repeat: a database gets its name when all of it is there. It is owned by a
+    role that can read nothing else of ours.
 
     Raises:
         ServiceFailed: it ended with an error or took too long.
     """
-    done = {
-        "database": store.fingerprint(postgres.url("postgres"), database=DATABASE),
-        "lock": lock_hash(),
-    }
-    if state.note(f"{NAME}.bootstrapped") == done:
+    url = postgres.url("postgres")
+    done = {"database": store.fingerprint(url, database=DATABASE), "lock": lock_hash()}
+    if done["database"] and state.note(f"{NAME}.bootstrapped") == done:
         return
+    processes.kill(processes.marked(f"{state.id}:{NAME}-bootstrap"))
+    store.ensure_role(url, name=DATABASE, password=database_password(state))
+    progress(f"{NAME}: creating its tables (half a minute, only the first time)")
+    if done["database"]:
+        _migrate(state, postgres, venv, database=DATABASE, timeout_seconds=timeout_seconds)
+    else:
+        store.make_anew(url, name=UNFINISHED, owner=DATABASE)
+        _migrate(state, postgres, venv, database=UNFINISHED, timeout_seconds=timeout_seconds)
+        store.rename(url, name=UNFINISHED, to=DATABASE)
+        done["database"] = store.fingerprint(url, database=DATABASE)
+    state.write_note(f"{NAME}.bootstrapped", done)
+
+
+def _migrate(
+    state: StateFolder,
+    postgres: PostgresServer,
+    venv: Path,
+    *,
+    database: str,
+    timeout_seconds: float,
+) -> None:
     name = f"{NAME}-bootstrap"
     mark = f"{state.id}:{name}"
-    processes.kill(processes.marked(mark))
-    progress(f"{NAME}: creating its tables (half a minute, only the first time)")
+    lock = lock_hash()
     data = state.folder(NAME, "data")
     finished = state.folder(NAME) / "bootstrap.finished"
     finished.unlink(missing_ok=True)
+    env = environment(state, postgres_port=postgres.port, own=os.environ, database=database)
     output = state.open_log(name)
     try:
         record = processes.spawn(
-            [python_of(venv), _scripts() / "hitl_bootstrap.py", finished, done["lock"]],
+            [python_of(venv), _scripts() / "hitl_bootstrap.py", finished, lock],
             mark=mark,
             home=state.path,
-            env=environment(state, postgres_port=postgres.port, own=os.environ),
+            env=env,
             cwd=data,
             output=output,
         )
@@ -112,9 +130,8 @@ def bootstrap(
         raise ServiceFailed(NAME, what, log=log)
     # Its exit status may have gone to an init we do not know; its own last line says that it came
     # so far. A row in the database would not: the last migrations may have failed after it.
-    if not finished.exists() or finished.read_text(encoding="utf-8") != done["lock"]:
+    if not finished.exists() or finished.read_text(encoding="utf-8") != lock:
         raise ServiceFailed(NAME, "its tables could not be created", log=log)
-    state.write_note(f"{NAME}.bootstrapped", done)
 
 
 def setup(
@@ -170,6 +187,7 @@ def environment(
     own: Mapping[str, str],
     task_lock_seconds: int = TASK_LOCK_SECONDS,
     webhook_url: str | None = None,
+    database: str = DATABASE,
 ) -> dict[str, str]:
     """Its whole environment. Label Studio also reads bare names such as HOST: none gets in."""
     login = credentials(state)
@@ -200,7 +218,7 @@ def environment(
         "HOME": str(home),
         "LOG_LEVEL": "WARNING",
         "DJANGO_DB": "default",
-        "POSTGRE_NAME": DATABASE,
+        "POSTGRE_NAME": database,
         "POSTGRE_USER": DATABASE,
         "POSTGRE_PASSWORD": database_password(state),
         "POSTGRE_HOST": "127.0.0.1",

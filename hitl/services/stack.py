@@ -239,7 +239,6 @@ class Stack:
             return
         self._label_studio.stop()  # an older one must not serve while its tables change
         venv = installation.ensure_installed(self.state, given=self.venv, progress=progress)
-        label_studio.prepare_database(self.state, postgres)
         label_studio.bootstrap(self.state, postgres, venv, progress=progress)
 
         def launch(port: int) -> Launch:

@@ -61,8 +61,34 @@ def ensure_database(url: str, *, name: str, owner: str | None = None) -> bool:
         return True
 
 
+def make_anew(url: str, *, name: str, owner: str) -> None:
+    """An empty database of this name: one that was there is gone, with whoever worked in it."""
+    with _open(url) as cursor:
+        cursor.execute(
+            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+        )
+        cursor.execute(
+            sql.SQL("CREATE DATABASE {} OWNER {}").format(
+                sql.Identifier(name), sql.Identifier(owner)
+            )
+        )
+
+
+def rename(url: str, *, name: str, to: str) -> None:
+    """All of it or nothing. Sessions that are still inside are ended."""
+    with _open(url) as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,)
+        )
+        cursor.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
+                sql.Identifier(name), sql.Identifier(to)
+            )
+        )
+
+
 def fingerprint(url: str, *, database: str) -> str:
-    """A name for this very database: another cluster, or one made anew, has another."""
+    """A name for this very database: another cluster, or one made anew, has another; "" if none."""
     with _open(url) as cursor:
         cursor.execute(
             "SELECT system_identifier || '/' || oid FROM pg_control_system(), pg_database "
