@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from flows.dispatch_report import DispatchReport
-from flows.push_tasks import SETTLE_SECONDS, Pusher
+from flows.push_tasks import SETTLE_SECONDS, Body, Pusher, Sent
 from hitl import labels, logs, queue
 from hitl.db import begin, single_flight
 from hitl.labelstudio import (
@@ -189,6 +190,11 @@ class _Dispatch:
             return 0
         return pushes.count_askable(tx, self.policy, self.stage)
 
+    def _is_any_askable(self, tx: Connection) -> bool:
+        if not self.is_current and self.stage is Stage.REVIEW:
+            return False
+        return pushes.is_any_askable(tx, self.policy, self.stage)
+
     def _count_elsewhere(self) -> int:
         if not self.is_current or self.stage is not Stage.REVIEW:
             return 0
@@ -200,18 +206,21 @@ class _Dispatch:
         spec = project_spec(self.policy, self.stage)
         with begin(self.engine) as tx:
             known = store.project_id_of(tx, self.policy, self.stage)
-            waiting = self._count_askable(tx)
-            begun = known is not None and pushes.has_begun(tx, known, self.stage)
-        if not waiting and (
-            known is None or not (self.is_current or begun or replace_lost_project)
-        ):
-            return None
+            if not self._is_any_askable(tx) and (
+                known is None
+                or not (
+                    self.is_current
+                    or replace_lost_project
+                    or pushes.has_begun(tx, known, self.stage)
+                )
+            ):
+                return None
         try:
             project_id = self.label_studio.ensure_project(spec, project_id=known)
         except ProjectGone as gone:
             self._forget(gone, replace_lost_project=replace_lost_project)
             with begin(self.engine) as tx:
-                if not self._count_askable(tx):
+                if not self._is_any_askable(tx):
                     return None
             project_id = self.label_studio.ensure_project(spec)
         with begin(self.engine) as tx:
@@ -272,22 +281,41 @@ class _Dispatch:
             wanted = min(room, self._count_askable(tx))
         if limit is not None:
             wanted = min(wanted, limit)
-        pushed = asked = 0
-        while asked < wanted:
-            with begin(self.engine) as tx:
-                push = pushes.intend_push(
-                    tx,
-                    self.new_push_id(),
-                    project_id=project_id,
-                    policy=self.policy,
-                    stage=self.stage,
-                    limit=min(self.recipe.dispatch.tasks_per_push, wanted - asked),
-                    max_characters=_MAX_CHARACTERS,
-                )
-            if push is None:
-                break
-            asked += len(push.contents)
-            pushed += self.pusher.bring(push, push.contents)
-            if progress is not None:
-                progress(asked, wanted)
-        return pushed
+        # Label Studio imports on one core: our own books are written beside its calls, by one
+        # thread in their order. An intent is still committed before the call that brings it.
+        with ThreadPoolExecutor(1, thread_name_prefix="books") as books:
+            sent: list[Sent] = []
+            kept: list[Future[int]] = []
+            asked = 0
+            coming = books.submit(self._intend, project_id, wanted)
+            try:
+                while (ready := coming.result()) is not None:
+                    asked += len(ready[1])
+                    coming = books.submit(self._intend, project_id, wanted - asked)
+                    sent.append(self.pusher.send(*ready))
+                    kept.append(books.submit(self.pusher.keep, sent[-1]))
+                    if progress is not None:
+                        progress(asked, wanted)
+            except Exception:
+                if coming.exception() is None and (unsent := coming.result()) is not None:
+                    self.pusher.take_back(unsent[0])
+                raise
+            is_told = self.pusher.is_as_told(sent)
+            new = sum(one.result() for one in kept)
+        return new + self.pusher.confirm(sent, is_told=is_told)
+
+    def _intend(self, project_id: int, most: int) -> tuple[pushes.Push, list[Body]] | None:
+        """What the next call is to bring: the intent, committed, and its tasks."""
+        if most <= 0:
+            return None
+        with begin(self.engine) as tx:
+            push = pushes.intend_push(
+                tx,
+                self.new_push_id(),
+                project_id=project_id,
+                policy=self.policy,
+                stage=self.stage,
+                limit=min(self.recipe.dispatch.tasks_per_push, most),
+                max_characters=_MAX_CHARACTERS,
+            )
+        return (push, self.pusher.write(push, push.contents)) if push else None

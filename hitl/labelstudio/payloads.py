@@ -54,6 +54,9 @@ def task_data(
 
     The model's opinion is in it only if the policy shows it: reviewers can read all of `data`.
     """
+    created = _day(content.created_at)
+    # A header without words would leave an empty band.
+    about = " · ".join(part for part in (content.surface, content.language, created) if part)
     body: dict[str, Any] = {
         "entry_id": int(content.entry_id),
         "push_id": str(push_id),
@@ -62,8 +65,8 @@ def task_data(
         "text": content.text,
         "surface": content.surface or "",
         "language": content.language or "",
-        "created": _day(content.created_at),
-        "about": _about(content),
+        "created": created,
+        "about": about or "no details",
     }
     if policy.show_model_opinion:
         body["opinion"] = _opinion(content.opinion or {}, policy)
@@ -72,12 +75,6 @@ def task_data(
 
 def _day(moment: datetime | None) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC") if moment else ""
-
-
-def _about(content: TaskContent) -> str:
-    parts = [content.surface, content.language, _day(content.created_at)]
-    # A header without words would leave an empty band.
-    return " · ".join(part for part in parts if part) or "no details"
 
 
 def _opinion(probabilities: Mapping[str, float], policy: Policy) -> str:

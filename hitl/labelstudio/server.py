@@ -120,8 +120,8 @@ class LabelStudio(Protocol):
         """The tasks whose data carries this push, by id, with `data` and annotation marks."""
         ...
 
-    def last_of_push(self, project_id: int, push_id: UUID) -> tuple[SeenTask | None, int]:
-        """The push's task of the highest id, with `data`, and how many tasks it has. One look."""
+    def last_from(self, project_id: int, task_id: int) -> tuple[SeenTask | None, int]:
+        """The newest task, with `data`, and how many there are from this id on. One look."""
         ...
 
     def newest_update(self, project_id: int) -> datetime | None:

@@ -9,7 +9,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    BigInteger,
     Connection,
+    cast,
     delete,
     exists,
     func,
@@ -131,7 +134,10 @@ def move_entries(
     """Move those of these entries that are in one state to another, and say which."""
     moved = tx.execute(
         update(entries)
-        .where(entries.c.entry_id.in_(entry_ids), entries.c.state == before)
+        .where(
+            entries.c.entry_id == func.any(cast(list(entry_ids), ARRAY(BigInteger))),
+            entries.c.state == before,
+        )
         .values(state=after)
         .returning(entries.c.entry_id)
     )

@@ -143,7 +143,7 @@ def test_an_entry_whose_content_has_not_arrived_goes_on_waiting(
         ("after", "ensure_project"),
         ("before", "import_tasks"),
         ("after", "import_tasks"),
-        ("before", "last_of_push"),
+        ("before", "last_from"),
     ],
 )
 def test_killed_at_any_call_and_run_again_every_entry_has_one_task(
@@ -249,6 +249,52 @@ def test_a_double_that_landed_even_later_is_removed(
 
     assert 2 == report.doubles_removed
     assert books_agree(engine, label_studio)
+
+
+def test_a_double_in_one_of_several_pushes_is_removed(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 7)
+    calls = itertools.count(1)
+
+    def second_twice() -> None:
+        if next(calls) == 2:
+            newest = label_studio.held[max(label_studio.held)]
+            label_studio.import_tasks(newest.project_id, [newest.data])
+
+    label_studio.after["import_tasks"] = second_twice
+
+    report = dispatch(
+        engine,
+        label_studio,
+        policy,
+        Recipe(dispatch=DispatchRecipe(window=10, tasks_per_push=2)),
+    )
+
+    assert (7, 1, 0) == (report.pushed, report.doubles_removed, report.waiting)
+    assert books_agree(engine, label_studio)
+
+
+def test_a_push_that_was_not_sent_when_another_failed_leaves_no_intent(
+    engine: Engine, label_studio: FakeLabelStudio
+) -> None:
+    policy = wait(engine, 6)
+    label_studio.before["import_tasks"] = away("broke off the connection")
+
+    with pytest.raises(LabelStudioUnavailable):
+        dispatch(
+            engine,
+            label_studio,
+            policy,
+            Recipe(dispatch=DispatchRecipe(window=10, tasks_per_push=2)),
+        )
+
+    with engine.connect() as tx:
+        unknown = tx.execute(
+            select(schema.pushes.c.push_id).where(schema.pushes.c.confirmed_at.is_(None))
+        )
+        intended = tx.execute(select(schema.tasks.c.entry_id)).all()
+        assert (1, 2) == (len(unknown.all()), len(intended))
 
 
 def test_a_partly_known_push_is_completed_and_not_repeated(

@@ -104,9 +104,9 @@ class FakeLabelStudio:
         mine = [one for one in self._of(project_id) if one.data.get("push_id") == str(push_id)]
         return [self._seen(one, whole=False, data=True) for one in mine]
 
-    def last_of_push(self, project_id: int, push_id: UUID) -> tuple[SeenTask | None, int]:
-        self._called("last_of_push")
-        mine = [one for one in self._of(project_id) if one.data.get("push_id") == str(push_id)]
+    def last_from(self, project_id: int, task_id: int) -> tuple[SeenTask | None, int]:
+        self._called("last_from")
+        mine = [one for one in self._of(project_id) if one.task_id >= task_id]
         return (self._seen(mine[-1], whole=False, data=True) if mine else None), len(mine)
 
     def newest_update(self, project_id: int) -> datetime | None:

@@ -154,7 +154,7 @@ def test_an_import_tells_which_task_is_whose(room: Room) -> None:
     )
 
     there = room.server.tasks_of_push(room.project_id, push_id)
-    last, total = room.server.last_of_push(room.project_id, push_id)
+    last, total = room.server.last_from(room.project_id, there[0].task_id)
 
     assert told is not None
     assert dict(zip(told, wanted, strict=True)) == {
@@ -162,7 +162,7 @@ def test_an_import_tells_which_task_is_whose(room: Room) -> None:
     }
     assert last is not None
     assert (told[-1], 1, 300) == (last.task_id, last.data["entry_id"], total)
-    assert (None, 0) == room.server.last_of_push(room.project_id, uuid.uuid4())
+    assert (None, 0) == room.server.last_from(room.project_id, told[-1] + 1)
 
 
 def test_tasks_keep_the_order_they_were_pushed_in(room: Room) -> None:

@@ -263,7 +263,7 @@ def test_a_token_that_is_revoked_in_mid_run_is_one_refusal_and_a_new_one_goes_on
     )
 
     assert refresh not in str(failure.value)
-    assert (2, 4, 0) == (report.recovered, report.pushed, report.doubles_removed)
+    assert (4, 2, 0) == (report.recovered, report.pushed, report.doubles_removed)
     assert report.project_id is not None
     there = [task.task_id for page in anew.marks(report.project_id) for task in page.tasks]
     assert there == task_ids

@@ -18,6 +18,8 @@ from sqlalchemy import (
     exists,
     func,
     insert,
+    literal,
+    null,
     select,
     update,
 )
@@ -62,14 +64,21 @@ def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
     )
 
 
+def _with_text(policy: Policy, stage: Stage) -> Select[Any]:
+    joined = select(entries.c.entry_id).join(items, items.c.item_id == entries.c.item_id)
+    return joined.where(_askable(policy, stage), items.c.text.is_not(None))
+
+
 def count_askable(tx: Connection, policy: Policy, stage: Stage) -> int:
     """How many entries have no task at this stage yet, and should; only those with text."""
-    return tx.execute(
-        select(func.count())
-        .select_from(entries)
-        .join(items, items.c.item_id == entries.c.item_id)
-        .where(_askable(policy, stage), items.c.text.is_not(None))
-    ).scalar_one()
+    wanted = _with_text(policy, stage).subquery()
+    return tx.execute(select(func.count()).select_from(wanted)).scalar_one()
+
+
+def is_any_askable(tx: Connection, policy: Policy, stage: Stage) -> bool:
+    """Is there an entry that `count_askable` would count?"""
+    found: bool = tx.execute(select(_with_text(policy, stage).exists())).scalar_one()
+    return found
 
 
 def count_open(tx: Connection, project_id: int, stage: Stage) -> int:
@@ -96,15 +105,16 @@ def _contents(policy: Policy) -> Select[Any]:
     ]
     query = select(*chosen).join_from(entries, items, items.c.item_id == entries.c.item_id)
     if policy.show_model_opinion:
-        newest = (
+        newest: Any = (
             select(decisions.c.probabilities)
             .where(decisions.c.item_id == entries.c.item_id, ~decisions.c.is_shadow)
             .order_by(decisions.c.decided_at.desc(), decisions.c.model_version.desc())
             .limit(1)
             .scalar_subquery()
         )
-        query = query.add_columns(newest.label("opinion"))
-    return query
+    else:
+        newest = null()
+    return query.add_columns(newest.label("opinion"))
 
 
 def _content(row: Any) -> TaskContent:
@@ -115,7 +125,7 @@ def _content(row: Any) -> TaskContent:
         surface=row.surface,
         language=row.language,
         created_at=row.created_at,
-        opinion=getattr(row, "opinion", None),
+        opinion=row.opinion,
     )
 
 
@@ -151,18 +161,9 @@ def intend_push(
     if not contents:
         return None
     tx.execute(insert(pushes).values(push_id=push_id, project_id=project_id))
-    tx.execute(
-        insert(tasks),
-        [
-            {
-                "entry_id": one.entry_id,
-                "stage": stage,
-                "push_id": push_id,
-                "project_id": project_id,
-            }
-            for one in contents
-        ],
-    )
+    chosen = func.unnest(cast([one.entry_id for one in contents], ARRAY(BigInteger)))
+    intents = select(chosen, literal(stage), literal(push_id), literal(project_id))
+    tx.execute(insert(tasks).from_select(["entry_id", "stage", "push_id", "project_id"], intents))
     return Push(push_id, project_id, stage, contents)
 
 
@@ -208,7 +209,7 @@ def adopt(tx: Connection, push_id: UUID, stage: Stage, task_ids: Mapping[EntryId
     unknown = (
         select(tasks.c.entry_id)
         .where(
-            tasks.c.entry_id.in_(task_ids),
+            tasks.c.entry_id == func.any(cast(list(task_ids), ARRAY(BigInteger))),
             tasks.c.stage == stage,
             tasks.c.push_id == push_id,
             tasks.c.task_id.is_(None),
