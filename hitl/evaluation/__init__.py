@@ -1,7 +1,16 @@
 """How good decisions and models are, with intervals; and whether a challenger may take over."""
 
+from hitl.evaluation.adaptive import Round, Total, levelled_total, lure_weights
+from hitl.evaluation.backlog import (
+    BacklogCertificate,
+    alpha_of_look,
+    certify_backlog,
+    draw_needed,
+    most_violating,
+)
 from hitl.evaluation.cells import MEASURES
-from hitl.evaluation.comparisons import holm
+from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
+from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
 from hitl.evaluation.gate import cannot_compare, judge
@@ -17,6 +26,8 @@ from hitl.evaluation.intervals import (
 from hitl.evaluation.measures import MACRO, Measure, evaluate
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.ranking import average_precision
+from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
+from hitl.evaluation.sequential import Watch, last_bets, watch_rate
 from hitl.evaluation.thresholds import Threshold, certify_precision, certify_recall
 from hitl.evaluation.verdict import GateRules, Outcome, Reason, Verdict, VerdictDecision
 
@@ -24,9 +35,11 @@ __all__ = [
     "MACRO",
     "MEASURES",
     "METRICS",
+    "BacklogCertificate",
     "BadArrays",
     "BadLevel",
     "CellTotal",
+    "Corrected",
     "Estimate",
     "Gain",
     "GateRules",
@@ -35,23 +48,43 @@ __all__ = [
     "Measure",
     "Outcome",
     "PostStrata",
+    "Rate",
     "Reason",
+    "Round",
+    "Stability",
     "Threshold",
+    "Total",
+    "TwoSets",
     "UnknownMetric",
     "Verdict",
     "VerdictDecision",
+    "Watch",
+    "alpha_of_look",
     "average_precision",
+    "benjamini_hochberg",
     "cannot_compare",
+    "certify_backlog",
     "certify_precision",
     "certify_recall",
     "clopper_pearson",
+    "draw_needed",
     "estimate",
     "evaluate",
     "gain_in_average_precision",
     "gamma_limits",
     "holm",
     "judge",
+    "last_bets",
+    "levelled_total",
+    "lure_weights",
+    "mcnemar_mid_p",
+    "most_violating",
     "newcombe",
     "share_limits",
+    "shifted_shares",
+    "stability",
+    "two_sets",
+    "watch_rate",
     "wilson",
+    "without_reviewer_error",
 ]
