@@ -8,6 +8,7 @@ from hitl.evaluation.backlog import (
     draw_needed,
     most_violating,
 )
+from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certify, thin
 from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
@@ -38,6 +39,7 @@ __all__ = [
     "BacklogCertificate",
     "BadArrays",
     "BadLevel",
+    "Band",
     "CellTotal",
     "Corrected",
     "Estimate",
@@ -51,6 +53,7 @@ __all__ = [
     "Rate",
     "Reason",
     "Round",
+    "Shortfall",
     "Stability",
     "Threshold",
     "Total",
@@ -64,6 +67,7 @@ __all__ = [
     "benjamini_hochberg",
     "cannot_compare",
     "certify_backlog",
+    "certify_band",
     "certify_precision",
     "certify_recall",
     "clopper_pearson",
@@ -74,6 +78,7 @@ __all__ = [
     "gamma_limits",
     "holm",
     "judge",
+    "labels_to_certify",
     "last_bets",
     "levelled_total",
     "lure_weights",
@@ -83,6 +88,7 @@ __all__ = [
     "share_limits",
     "shifted_shares",
     "stability",
+    "thin",
     "two_sets",
     "watch_rate",
     "wilson",

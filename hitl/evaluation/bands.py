@@ -1,0 +1,204 @@
+"""Which scores a model may decide alone, which go to a person, and what is missing for more."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import binom
+
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level, same_length
+from hitl.evaluation.errors import BadArrays
+from hitl.evaluation.thresholds import (
+    Threshold,
+    certify_precision,
+    certify_recall,
+    smallest_sample,
+)
+
+_MOST_LABELS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Shortfall:
+    """Why an obligation has no threshold, and what would settle it.
+
+    `more` labels of this kind: `violating`, items that violate, from even draws; `top`, of the
+    highest scores. None: no number of them would, as long as labels say what they say now.
+    """
+
+    metric: Literal["precision", "recall"]
+    kind: Literal["violating", "top"]
+    more: int | None
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Below `allow_below` content is allowed, from `block_from` on it is blocked, each without a
+    person; between them it goes to review, both ends as the policy writes them.
+
+    `review_load` is the share of evenly drawn items that goes to review. A side without a
+    certificate is at -inf or inf, and `missing` says why.
+    """
+
+    allow_below: float
+    block_from: float
+    recall: Threshold | None
+    precision: Threshold | None
+    missing: tuple[Shortfall, ...]
+    review_load: float
+
+    def __str__(self) -> str:
+        return (
+            f"allow below {self.allow_below:.4g}, block from {self.block_from:.4g}, "
+            f"review {self.review_load:.1%}"
+        )
+
+
+def thin(inclusion_probability: ArrayLike, uniform: ArrayLike) -> BoolArray:
+    """Of items drawn with uneven chances, those of an even draw: shape (N,).
+
+    Each is kept with chance smallest / its own, so that exact binomial tests hold for what is
+    left. What has no chance (NaN) is not kept.
+
+    Args:
+        inclusion_probability: shape (N,), in (0, 1] or NaN.
+        uniform: shape (N,), in [0, 1): a number of the item's own, independent of what was said
+            of it, and the same each time (a keyed hash).
+
+    Raises:
+        BadArrays: shapes differ, or impossible numbers.
+    """
+    chance, given = (
+        floats("inclusion_probability", inclusion_probability),
+        floats("uniform", uniform),
+    )
+    same_length(len(chance), uniform=given)
+    known = ~np.isnan(chance)
+    if not ((chance[known] > 0.0) & (chance[known] <= 1.0)).all():
+        raise BadArrays("inclusion_probability", "holds a number outside (0, 1]")
+    if not ((given >= 0.0) & (given < 1.0)).all():
+        raise BadArrays("uniform", "holds a number outside [0, 1)")
+    least = chance[known].min(initial=1.0)
+    kept: BoolArray = known & (given < least / np.where(known, chance, 1.0))
+    return kept
+
+
+def certify_band(
+    scores: ArrayLike,
+    truth: ArrayLike,
+    *,
+    precision: float | None,
+    recall: float | None,
+    confidence: float,
+    starts: int = 1,
+) -> Band:
+    """The band that sends the fewest items to review while both obligations hold.
+
+    With both obligations each may err by half, so that together they hold with `confidence`.
+    Where the thresholds cross, everything between them may be decided either way; it is blocked
+    only from `block_from` on, and what lies below is allowed.
+
+    Args:
+        scores: shape (N,), of items drawn evenly at random from all that the model scores.
+        truth: shape (N,): 1 violating, 0 not, NaN unknown (left out).
+        precision: of what is blocked, at least this share must violate; None: nothing is blocked
+            without a person.
+        recall: of what violates, at least this share must be reviewed or blocked; None: nothing is
+            allowed without a person.
+        starts: see `certify_precision`.
+
+    Raises:
+        BadArrays, BadLevel: impossible numbers.
+    """
+    found, violating = floats("scores", scores), answers("truth", truth)
+    same_length(len(found), truth=violating)
+    level("confidence", confidence)
+    known = ~np.isnan(violating)
+    found, violating = found[known], violating[known]
+    both = precision is not None and recall is not None
+    each = 1.0 - (1.0 - confidence) / 2.0 if both else confidence
+    block = allow = None
+    missing: list[Shortfall] = []
+    if precision is not None:
+        block = certify_precision(
+            found, violating, at_least=precision, confidence=each, starts=starts
+        )
+        if block is None:
+            missing.append(_without_precision(found, violating, precision, each))
+    if recall is not None:
+        allow = certify_recall(found[violating == 1.0], at_least=recall, confidence=each)
+        if not math.isfinite(allow.value):
+            missing.append(_without_recall(int(violating.sum()), recall, each))
+            allow = None
+    block_from = block.value if block else math.inf
+    # Whatever is blocked counts as found: there is nothing to allow above it.
+    allow_below = min(allow.value, block_from) if allow else -math.inf
+    reviewed = (found >= allow_below) & (found < block_from)
+    load = float(reviewed.mean()) if len(found) else 1.0
+    return Band(allow_below, block_from, allow, block, tuple(missing), load)
+
+
+def labels_to_certify(errors: int, n: int, *, at_least: float, confidence: float) -> int | None:
+    """How many labels in all would certify if errors stay as frequent; None: none would."""
+    if errors >= (1.0 - at_least) * n:
+        return None
+    low, high = n, n
+    while not _passes(errors / n, high, at_least, confidence):
+        if high >= _MOST_LABELS:
+            return None
+        low, high = high, high * 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if _passes(errors / n, middle, at_least, confidence):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _passes(rate: float, n: int, at_least: float, confidence: float) -> bool:
+    return bool(binom.cdf(math.ceil(rate * n), n, 1.0 - at_least) <= 1.0 - confidence)
+
+
+def _without_precision(
+    scores: FloatArray, violating: FloatArray, at_least: float, confidence: float
+) -> Shortfall:
+    least = smallest_sample(at_least, confidence)
+    n = len(scores)
+    if n < least:
+        words = (
+            f"precision of {at_least:g} needs {least} labels among the highest scores, and there "
+            f"are {n} in all: {least - n} more"
+        )
+        return Shortfall("precision", "top", least - n, words)
+    top = np.argsort(-scores, kind="stable")[:least]
+    errors = int(least - violating[top].sum())
+    needed = labels_to_certify(errors, least, at_least=at_least, confidence=confidence)
+    if needed is None:
+        words = (
+            f"{errors} of the {least} highest scores do not violate, more than a precision of "
+            f"{at_least:g} allows: a better model is needed, not more labels"
+        )
+        return Shortfall("precision", "top", None, words)
+    words = (
+        f"precision of {at_least:g} needs about {needed} labels of scores as high as the "
+        f"{least} highest now: {needed - least} more"
+    )
+    return Shortfall("precision", "top", needed - least, words)
+
+
+def _without_recall(positives: int, at_least: float, confidence: float) -> Shortfall:
+    least = smallest_sample(at_least, confidence)
+    words = (
+        f"recall of {at_least:g} needs {least} violating items from even draws, and there are "
+        f"{positives}: {least - positives} more"
+    )
+    return Shortfall("recall", "violating", least - positives, words)
