@@ -25,7 +25,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from benchmarks.sampler_report import Bars, Spread
 from flows.ingest_decisions import ingest_decisions
 from hitl.db import connect, migrate
 from hitl.recipe import Recipe, recipe_from
@@ -161,6 +160,9 @@ def resident(url: str, log: Path) -> float:
 
 
 def main() -> int:
+    # torch comes with it, which `hitl ingest` does without.
+    from benchmarks.sampler_report import Bars, Spread
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=2)

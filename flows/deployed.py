@@ -39,6 +39,8 @@ LABELS_READY = "hitl.labels.ready"
 SNAPSHOT_FROZEN = "hitl.snapshot.frozen"
 CHALLENGER_TRAINED = "hitl.challenger.trained"
 CHAMPION_PROMOTED = "hitl.champion.promoted"
+CERTIFICATES_ISSUED = "hitl.certificates.issued"
+CERTIFICATE_WITHDRAWN = "hitl.certificate.withdrawn"
 SKIPPED = "Skipped"
 
 _PROGRESS_EVERY_SECONDS = 2.0
@@ -211,6 +213,11 @@ def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str,
         return [(CHALLENGER_TRAINED, {"model_version": report["model_version"]})]
     if name == "promote_champion" and report["promoted"]:
         return [(CHAMPION_PROMOTED, {"model_version": report["model_version"]})]
+    if name == "monitor" and (gone := sum(one["is_withdrawn"] for one in report["watched"])):
+        model_version = report["model_version"]
+        return [(CERTIFICATE_WITHDRAWN, {"model_version": model_version, "certificates": gone})]
+    if name == "certify" and any(one["is_new"] for one in report["found"]):
+        return [(CERTIFICATES_ISSUED, {"model_version": report["model_version"]})]
     return []
 
 
@@ -284,6 +291,18 @@ async def measure(start: datetime | None = None, end: datetime | None = None) ->
     return await _run("measure", start=_in_utc(start), end=_in_utc(end))
 
 
+@flow(name="certify", persist_result=False)
+async def certify() -> Any:
+    """Try every obligation of the policy on the audit labels of the champion's decisions."""
+    return await _run("certify")
+
+
+@flow(name="monitor", persist_result=False)
+async def monitor() -> Any:
+    """Withdraw the certificates that labels since their issue speak against."""
+    return await _run("monitor")
+
+
 @flow(name="retain", persist_result=False)
 async def retain(dry_run: bool = False) -> Any:
     """Drop decisions and unasked content that are older than the recipe keeps."""
@@ -300,5 +319,7 @@ ALL = (
     promote_champion,
     rescore,
     measure,
+    monitor,
+    certify,
     retain,
 )

@@ -1,4 +1,4 @@
-"""Which flow runs when: ten deployments, their schedules, and the events that chain them.
+"""Which flow runs when: twelve deployments, their schedules, and the events that chain them.
 
 Prefect reads its environment when it is imported, and this file imports it: PREFECT_API_URL must
 be set before (`hitl deploy` does).
@@ -79,7 +79,7 @@ def _on(event: str, flow: str, **parameters: str) -> list[DeploymentEventTrigger
 
 
 def deployments() -> list[RunnerDeployment]:
-    """All ten. A schedule is the truth and an event only makes things quicker.
+    """All twelve. A schedule is the truth and an event only makes things quicker.
 
     Every chained flow also has a schedule: an event that was lost costs hours, not the step.
     `ingest-decisions` has none, because only its user knows the source: give it parameters and a
@@ -106,8 +106,18 @@ def deployments() -> list[RunnerDeployment]:
             "45 3 * * *",
             _on(deployed.CHALLENGER_TRAINED, "promote-champion"),
         ),
-        (deployed.rescore, "55 3 * * *", _on(deployed.CHAMPION_PROMOTED, "rescore")),
+        (
+            deployed.rescore,
+            "55 3 * * *",
+            [
+                *_on(deployed.CHAMPION_PROMOTED, "rescore"),
+                *_on(deployed.CERTIFICATES_ISSUED, "rescore"),
+                *_on(deployed.CERTIFICATE_WITHDRAWN, "rescore"),
+            ],
+        ),
         (deployed.measure, "30 4 * * *", []),
+        (deployed.monitor, "40 4 * * *", []),
+        (deployed.certify, "50 4 * * 1", []),
         (deployed.retain, "20 5 * * *", []),
     ]
     return [

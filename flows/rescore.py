@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import numpy as np
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from flows.bundles import load_registered
+from flows.deciding import Thresholds, decide
 from hitl import decisions, logs, queue, registry
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet
 from hitl.policy import Policy
-from hitl.records import Action, Decision, ModelVersion
+from hitl.records import Decision, ModelVersion
 
 log = logs.get(__name__)
 
@@ -46,15 +47,17 @@ def rescore(
     *,
     policy: Policy,
     within: timedelta | None = None,
+    by: str = "",
     progress: Callable[[int, int | None], None] | None = None,
 ) -> RescoreReport:
     """Store the champion's decision on every item that is open or that measures.
 
-    `within`: for how long an item is a candidate. What is none any more is left alone.
+    `within`: for how long an item is a candidate. What is none any more is left alone. `by`: the
+    column that certified thresholds go by.
 
-    The moment of a decision is the item's arrival or the champion's promotion, whichever is
-    later, so that repeating this finds the same keys and changes nothing. The action is always
-    `review`: without a certificate nothing is decided automatically.
+    The moment of a decision is the item's arrival, the champion's promotion or the last change of
+    its certificates, whichever is latest, so that repeating this finds the same keys and changes
+    nothing. Without a certificate the action is `review`: nothing is decided automatically.
 
     Raises:
         NoChampion: nothing was promoted yet.
@@ -66,7 +69,7 @@ def rescore(
             champion = registry.champion(tx, policy.name)
             if champion is None:
                 raise NoChampion(policy.name)
-            promoted_at = registry.promoted_at(tx, champion.model_version)
+            thresholds, since_when = _as_certified(tx, policy, champion.model_version, by)
             since = decisions.database_clock(tx) - within if within else None
             total = decisions.count_scorable(tx, policy_id=policy.policy_id, since=since)
         model = load_registered(champion)
@@ -84,17 +87,24 @@ def rescore(
                 if not chunk:
                     break
                 probabilities = np.round(model.predict([one.text for one in chunk]), 9)
+                actions = decide(
+                    probabilities,
+                    model.categories,
+                    [(getattr(one, by) or "unknown") if by else "" for one in chunk],
+                    policy=policy,
+                    thresholds=thresholds,
+                )
                 merged = decisions.merge_decisions(
                     tx,
                     [
                         Decision(
                             item_id=one.item_id,
                             model_version=champion.model_version,
-                            decided_at=max(promoted_at, one.ingested_at),
-                            action=Action.REVIEW,
+                            decided_at=max(since_when, one.ingested_at),
+                            action=action,
                             probabilities=dict(zip(model.categories, map(float, row), strict=True)),
                         )
-                        for one, row in zip(chunk, probabilities, strict=True)
+                        for one, row, action in zip(chunk, probabilities, actions, strict=True)
                     ],
                     source=f"rescore {champion.model_version}",
                 )
@@ -107,3 +117,13 @@ def rescore(
                 progress(done, total)
     log.info("rescored", model_version=champion.model_version, items=done, new=new)
     return RescoreReport(champion.model_version, done, new)
+
+
+def _as_certified(
+    tx: Connection, policy: Policy, model_version: ModelVersion, by: str
+) -> tuple[Thresholds, datetime]:
+    """What the champion may decide alone, and since when it decides so."""
+    standing = registry.standing_certificates(tx, policy=policy, model_version=model_version)
+    promoted_at = registry.promoted_at(tx, model_version)
+    changed_at = registry.changed_at(tx, policy=policy, model_version=model_version)
+    return Thresholds.of(standing, by=by), max(promoted_at, changed_at or promoted_at)

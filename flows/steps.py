@@ -19,12 +19,14 @@ from hitl.records import BatchId, EntryId, SnapshotId, Stage
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flows.certify import CertifyReport
     from flows.dispatch_batch import DispatchReport
     from flows.freeze_snapshot import SnapshotReport
     from flows.ingest_decisions import IngestReport
     from flows.keep_annotations import CollectReport
     from flows.link_twins import LinkReport
     from flows.measure import MeasureReport
+    from flows.monitor import MonitorReport
     from flows.offer_labels import OfferReport
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
@@ -320,6 +322,7 @@ def rescore(world: World, *, progress: Progress = _silent) -> RescoreReport:
         world.engine,
         policy=world.policy,
         within=world.recipe.selection.within,
+        by=world.recipe.certify.by,
         progress=progress,
     )
 
@@ -339,6 +342,20 @@ def measure(
     return step.measure(
         world.engine, policy=world.policy, start=start or end - timedelta(days=29), end=end
     )
+
+
+def certify(world: World, *, progress: Progress = _silent) -> CertifyReport:
+    """Beside the loop: which thresholds may decide without a person."""
+    from flows import certify as step
+
+    return step.certify(world.engine, policy=world.policy, recipe=world.recipe.certify)
+
+
+def monitor(world: World, *, progress: Progress = _silent) -> MonitorReport:
+    """Beside the loop: whether what was certified still holds."""
+    from flows import monitor as step
+
+    return step.monitor(world.engine, policy=world.policy)
 
 
 def retain(world: World, *, dry_run: bool = False, progress: Progress = _silent) -> RetainReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -292,6 +292,20 @@ class GateRecipe(_Strict):
     require_superiority: bool = False
 
 
+class CertifyRecipe(_Strict):
+    """By which labels a threshold earns the right to decide alone (docs/certificates.md).
+
+    `by`: thresholds of their own for each language or surface; else one for all. A certificate
+    rests on the audit labels of decisions of the last `window_days`, and ends after `valid_days`.
+    `starts`: 4 where the highest scores are not the purest (see `certify_precision`).
+    """
+
+    by: Literal["", "language", "surface"] = ""
+    window_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    valid_days: Annotated[int, Field(ge=1, le=365)] = 30
+    starts: Annotated[int, Field(ge=1, le=16)] = 1
+
+
 class Recipe(_Strict):
     """Everything that changes a result and is not a rule of the policy."""
 
@@ -305,6 +319,7 @@ class Recipe(_Strict):
     collect: CollectRecipe = CollectRecipe()
     training: TrainingRecipe = TrainingRecipe()
     gate: GateRecipe = GateRecipe()
+    certify: CertifyRecipe = CertifyRecipe()
 
     @model_validator(mode="after")
     def _nothing_goes_that_could_be_chosen(self) -> Self:

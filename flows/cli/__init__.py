@@ -7,6 +7,7 @@ import sys
 import typer
 
 from flows.cli import (
+    certificates,
     demo,
     look,
     loop,
@@ -43,6 +44,7 @@ for room in (
     skills.app,
     look.app,
     retain.app,
+    certificates.app,
     twins.app,
     strategies.app,
     partitioned.app,

@@ -145,6 +145,7 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "evaluations": (),
     "verdicts": (),
     "promotions": (),
+    "certificates": ("withdrawn_at", "withdrawn_why"),
 }
 
 

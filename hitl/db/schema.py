@@ -649,6 +649,47 @@ promotions = Table(
     CheckConstraint("kind IN ('promotion', 'rollback')", name="kind"),
 )
 
+# What a model may decide without a person, or why it may not yet: one row an obligation and
+# attempt. Mutable: the withdrawal. The same evidence again makes no new row.
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("certificate_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("policy_id", Text, ForeignKey("policies.policy_id"), nullable=False),
+    Column("model_version", Text, ForeignKey("model_versions.model_version"), nullable=False),
+    Column("category", Text, nullable=False),
+    Column("slice_name", Text, nullable=False),
+    Column("slice_value", Text, nullable=False),
+    Column("metric", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),  # each spends some of what may be wrong
+    Column("evidence", Text, nullable=False),  # digest of the labels and scores it rests on
+    Column("at_least", Double, nullable=False),
+    Column("confidence", Double, nullable=False),  # of this attempt alone
+    Column("threshold", Double),
+    Column("n", Integer, nullable=False),
+    Column("n_errors", Integer, nullable=False),
+    Column("shortfall", Text),  # in place of a threshold
+    Column("more_labels", Integer),
+    _now("issued_at"),
+    Column("expires_at", _WHEN, nullable=False),
+    Column("withdrawn_at", _WHEN),
+    Column("withdrawn_why", Text),
+    UniqueConstraint(
+        "policy_id",
+        "model_version",
+        "category",
+        "slice_name",
+        "slice_value",
+        "metric",
+        "attempt",
+        name="uq_certificates_attempt",
+    ),
+    CheckConstraint("metric IN ('precision', 'recall')", name="metric"),
+    CheckConstraint("(threshold IS NULL) = (shortfall IS NOT NULL)", name="threshold_or_shortfall"),
+    CheckConstraint("(withdrawn_at IS NULL) = (withdrawn_why IS NULL)", name="withdrawn_with_why"),
+)
+Index("ix_certificates_model_version", certificates.c.model_version)
+
 # 7 · what we can say of the decisions that were made ------------------------------------------
 
 # Mutable: a window that is measured again takes the place of what stood there.

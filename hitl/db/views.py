@@ -267,6 +267,13 @@ DASHBOARD_VIEWS: dict[str, str] = {
                count(*) FILTER (WHERE is_audited AND is_answered AND is_wrong) AS wrong
         FROM checked_proposals GROUP BY policy_id
     """,
+    "certificates": """
+        SELECT certificate_id, policy_id, model_version, category, slice_name, slice_value, metric,
+               attempt, at_least, confidence, threshold, n, n_errors, shortfall, more_labels,
+               issued_at, expires_at, withdrawn_at, withdrawn_why,
+               threshold IS NOT NULL AND withdrawn_at IS NULL AND expires_at > now() AS stands
+        FROM certificates
+    """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
                s.examples, s.labels,

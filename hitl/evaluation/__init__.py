@@ -1,6 +1,6 @@
 """How good decisions and models are, with intervals; and whether a challenger may take over."""
 
-from hitl.evaluation.adaptive import Round, Total, levelled_total, lure_weights
+from hitl.evaluation.adaptive import Round, Total, levelled_total
 from hitl.evaluation.backlog import (
     BacklogCertificate,
     alpha_of_look,
@@ -81,7 +81,6 @@ __all__ = [
     "labels_to_certify",
     "last_bets",
     "levelled_total",
-    "lure_weights",
     "mcnemar_mid_p",
     "most_violating",
     "newcombe",

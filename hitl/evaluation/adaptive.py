@@ -1,45 +1,15 @@
-"""Totals over draws that learned from the draws before them."""
+"""Totals over rounds of draws that learned from the rounds before them.
+
+For draws one by one without replacement, `sampling.lure_weights` has the weights.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from hitl.evaluation.arrays import FloatArray, floats, same_length
 from hitl.evaluation.errors import BadArrays
-
-
-def lure_weights(draw_probability: ArrayLike, *, population: int) -> FloatArray:
-    """What each loss counts in the mean, where items were drawn one by one without replacement.
-
-    `mean(weights * losses)` is unbiased for the mean over the population, whatever each draw had
-    learned from those before; the weights' expectation is 1.
-
-    Args:
-        draw_probability: shape (M,), in the order of drawing: the chance of the item at its own
-            draw, among those that were left then.
-        population: N items, M at most of them drawn.
-
-    Raises:
-        BadArrays: a chance outside (0, 1], or more drawn than there are.
-
-    Source: levelled unbiased risk estimator, Farquhar, Gal and Rainforth (2021).
-    """
-    chance = floats("draw_probability", draw_probability)
-    drawn = len(chance)
-    if drawn > population:
-        raise BadArrays("draw_probability", f"has {drawn} draws of {population} items")
-    if not ((chance > 0.0) & (chance <= 1.0)).all():
-        raise BadArrays("draw_probability", "holds a number outside (0, 1]")
-    order = np.arange(1, drawn + 1)
-    left = population - order
-    # The last item of all is drawn with certainty and stands for itself.
-    scale = np.divide(population - drawn, left, out=np.zeros(drawn), where=left > 0)
-    weights: FloatArray = 1.0 + scale * (1.0 / ((left + 1) * chance) - 1.0)
-    return weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ class Band:
     person; between them it goes to review, both ends as the policy writes them.
 
     `review_load` is the share of evenly drawn items that goes to review. A side without a
-    certificate is at -inf or inf, and `missing` says why.
+    certificate is at -inf or inf, and `missing` says why. `confidence` is that of each side alone.
     """
 
     allow_below: float
@@ -54,6 +54,7 @@ class Band:
     precision: Threshold | None
     missing: tuple[Shortfall, ...]
     review_load: float
+    confidence: float
 
     def __str__(self) -> str:
         return (
@@ -143,7 +144,7 @@ def certify_band(
     allow_below = min(allow.value, block_from) if allow else -math.inf
     reviewed = (found >= allow_below) & (found < block_from)
     load = float(reviewed.mean()) if len(found) else 1.0
-    return Band(allow_below, block_from, allow, block, tuple(missing), load)
+    return Band(allow_below, block_from, allow, block, tuple(missing), load, each)
 
 
 def labels_to_certify(errors: int, n: int, *, at_least: float, confidence: float) -> int | None:

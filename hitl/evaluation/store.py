@@ -45,8 +45,9 @@ class Judged:
 
     `truth` and `probabilities` (N, C) hold NaN where nobody answered, or the model does not know
     the category. `inclusion_probability` (N,) is over all batches that an item could be in,
-    over how many near copies it stands for; `largest_weight` is one over the smallest that any item
-    which the model decided on could have had.
+    over how many near copies it stands for (`stands_for`); `largest_weight` is one over the
+    smallest that any item which the model decided on could have had. `answered_at` (N,) is when
+    its newest label came.
     """
 
     item_ids: NDArray[Any]
@@ -55,6 +56,8 @@ class Judged:
     inclusion_probability: FloatArray
     language: NDArray[Any]
     surface: NDArray[Any]
+    stands_for: FloatArray
+    answered_at: NDArray[Any]
     largest_weight: float | None
 
     def __len__(self) -> int:
@@ -106,9 +109,10 @@ _NEWEST_DECISION = """
 """
 _JUDGED = f"""
     SELECT i.item_id, e.batch_id, p.stands_for, i.content_at, i.language, i.surface,
-           d.probabilities, l.answers
+           d.probabilities, l.answers, l.answered_at
     FROM (
-        SELECT entry_id, jsonb_object_agg(category, value) AS answers
+        SELECT entry_id, jsonb_object_agg(category, value) AS answers,
+               max(resolved_at) AS answered_at
         FROM labels_by_policy WHERE for_policy_id = :policy_id GROUP BY entry_id
     ) l
     JOIN entries e USING (entry_id)
@@ -201,6 +205,8 @@ def read_judged(
         ),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
+        stands_for=np.array([row.stands_for for row in rows], dtype=float),
+        answered_at=np.array([row.answered_at for row in rows], dtype=object),
         largest_weight=audit.most_for_one / min(possible) if possible else None,
     )
 

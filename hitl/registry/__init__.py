@@ -1,6 +1,16 @@
 """Model versions: who is champion, who was, who approved it, and the card that says what it is."""
 
 from hitl.registry.card import CardFacts, Figure, render
+from hitl.registry.certificates.store import (
+    Certificate,
+    Finding,
+    Subject,
+    attempts,
+    changed_at,
+    issue,
+    standing_certificates,
+    withdraw,
+)
 from hitl.registry.champions.store import (
     list_promotions,
     make_challenger,
@@ -39,25 +49,31 @@ from hitl.registry.verdicts.store import find_verdict, newest_verdict, save_verd
 __all__ = [
     "AnotherChampion",
     "CardFacts",
+    "Certificate",
     "Change",
     "Figure",
+    "Finding",
     "Measure",
     "ModelRecord",
     "NeverPromoted",
     "NoChampionBefore",
     "NotPromotable",
+    "Subject",
     "UnknownModelVersion",
     "UnknownSnapshot",
     "Verdict",
     "VerdictStands",
     "VersionTaken",
     "add_model_version",
+    "attempts",
     "challenger",
     "champion",
+    "changed_at",
     "check_promotion",
     "evaluations_of",
     "find",
     "find_verdict",
+    "issue",
     "list_promotions",
     "list_versions",
     "make_challenger",
@@ -73,4 +89,6 @@ __all__ = [
     "save_verdict",
     "snapshot_path",
     "standing",
+    "standing_certificates",
+    "withdraw",
 ]

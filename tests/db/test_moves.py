@@ -86,6 +86,8 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
 
 # What a check constraint asks for, where any value of the type would not do.
 _SAID = {
+    "certificates.metric": "precision",
+    "certificates.shortfall": "too few labels",
     "conflicts.kind": "content",
     "handled.outcome": "skipped",
     "promotions.kind": "promotion",
@@ -159,6 +161,7 @@ def test_columns_that_may_change_do(filled: Connection, table: str) -> None:
             "reason": "why",
         },
         "leases": {"expires_at": NOON, "held": 0, "ended_at": NOON},
+        "certificates": {"withdrawn_at": NOON, "withdrawn_why": "a test"},
         "retentions": {"dropped": 2, "kept": 1, "done_at": NOON},
         "snapshots": {"path": "there", "last_label_id": 2},
         "model_versions": {"state": "champion", "path": "there"},

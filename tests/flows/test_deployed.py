@@ -100,6 +100,16 @@ def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
         ("freeze_snapshot", {"is_new": True, "snapshot_id": "s1"}, "hitl.snapshot.frozen"),
         ("train_challenger", {"is_new": True, "model_version": "m1"}, "hitl.challenger.trained"),
         ("promote_champion", {"promoted": True, "model_version": "m1"}, "hitl.champion.promoted"),
+        (
+            "certify",
+            {"model_version": "m1", "found": [{"is_new": False}, {"is_new": True}]},
+            "hitl.certificates.issued",
+        ),
+        (
+            "monitor",
+            {"model_version": "m1", "watched": [{"is_withdrawn": True}]},
+            "hitl.certificate.withdrawn",
+        ),
     ],
 )
 def test_a_step_that_made_something_new_sets_off_the_next(
@@ -117,6 +127,8 @@ def test_a_step_that_made_something_new_sets_off_the_next(
         ("train_challenger", {"is_new": False, "model_version": "m1"}),
         ("promote_champion", {"promoted": False, "model_version": "m1"}),
         ("select_batch", {"is_new": True}),
+        ("certify", {"model_version": "m1", "found": [{"is_new": False}]}),
+        ("monitor", {"model_version": "m1", "watched": [{"is_withdrawn": False}]}),
     ],
 )
 def test_a_step_that_found_its_work_done_sets_off_nothing(

@@ -1,4 +1,4 @@
-"""The ten deployments on a real Prefect server, with a real Postgres behind them."""
+"""The twelve deployments on a real Prefect server, with a real Postgres behind them."""
 
 from __future__ import annotations
 

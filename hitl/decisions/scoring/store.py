@@ -18,6 +18,8 @@ class ScorableItem:
     item_id: ItemId
     text: str
     ingested_at: datetime
+    language: str | None = None
+    surface: str | None = None
 
 
 # Everything with content, less what only trains: a decision on an item that the model learned
@@ -57,12 +59,15 @@ def read_scorable(
     """
     rows = tx.execute(
         text(
-            f"SELECT i.item_id, i.text, i.ingested_at {_SCORABLE} "
+            f"SELECT i.item_id, i.text, i.ingested_at, i.language, i.surface {_SCORABLE} "
             "AND i.item_id > :after ORDER BY i.item_id LIMIT :limit"
         ),
         {"policy_id": policy_id, "after": after, "limit": limit, "since": since},
     )
-    return [ScorableItem(ItemId(row.item_id), row.text, row.ingested_at) for row in rows]
+    return [
+        ScorableItem(ItemId(row.item_id), row.text, row.ingested_at, row.language, row.surface)
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,237 @@
+"""Which thresholds have earned it to decide without a person, shown on audit labels."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Engine
+
+import sampling
+from flows.rescore import NoChampion
+from hitl import decisions, evaluation, logs, registry
+from hitl.db import begin, single_flight
+from hitl.evaluation.store import Judged, read_audit, read_judged
+from hitl.policy import Obligation, Policy
+from hitl.recipe import CertifyRecipe
+from hitl.records import ModelVersion
+
+log = logs.get(__name__)
+
+# No secret: who is kept when uneven draws are thinned must only have nothing to do with answers.
+_KEY = b"hitl certificates"
+
+
+@dataclass(frozen=True, slots=True)
+class Certified:
+    """What one attempt found: below `allow_below` allowed, from `block_from` on blocked, else
+    review. None: that side has no certificate, and `missing` says what it takes.
+
+    `labels` even draws carried it; `review_load` is the share of them between the thresholds.
+    `is_new`: False where nothing was asked that had not been answered before.
+    """
+
+    category: str
+    slice_name: str
+    slice_value: str
+    allow_below: float | None
+    block_from: float | None
+    review_load: float
+    labels: int
+    attempt: int
+    is_new: bool
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertifyReport:
+    """The champion's thresholds, an obligation each. Empty: the policy promises nothing yet."""
+
+    model_version: ModelVersion
+    labels: int
+    found: tuple[Certified, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """The even draws that answer for one subject."""
+
+    subject: registry.Subject
+    obligation: Obligation
+    scores: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    evidence: str
+
+
+def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> CertifyReport:
+    """Try every obligation of the policy on the audit labels of the champion's decisions.
+
+    Audit labels never train, and are drawn whatever a model thinks. Where their chances differ
+    (items that waited longer had more of them) they are thinned to an even draw; of near copies
+    one counts. The k-th attempt for a model may err by 6 / (pi k)^2 of what the policy allows, so
+    that all attempts together err no more; the same labels again are no new attempt.
+
+    Raises:
+        NoChampion: nothing was promoted yet.
+        AlreadyRunning: another certification of this policy runs.
+        DatabaseUnavailable: Postgres is away; nothing was issued.
+    """
+    with single_flight(engine, f"certify {policy.name}"), begin(engine) as tx:
+        champion = registry.champion(tx, policy.name)
+        if champion is None:
+            raise NoChampion(policy.name)
+        now = decisions.database_clock(tx)
+        judged = judged_since(
+            tx,
+            policy=policy,
+            model_version=champion.model_version,
+            start=now - timedelta(days=recipe.window_days),
+            end=now,
+        )
+        before = registry.attempts(tx, policy=policy, model_version=champion.model_version)
+        found = []
+        for question in questions(judged, policy, by=recipe.by, salt=champion.model_version):
+            earlier = before.get(question.subject, [])
+            found.append(_attempt(tx, question, earlier, policy, champion.model_version, recipe))
+    for one in found:
+        log.info(
+            "certified",
+            model_version=champion.model_version,
+            category=one.category,
+            slice=one.slice_value,
+            attempt=one.attempt,
+            is_new=one.is_new,
+            obligations_missed=len(one.missing),
+        )
+    return CertifyReport(champion.model_version, len(judged), tuple(found))
+
+
+def judged_since(
+    tx: Connection,
+    *,
+    policy: Policy,
+    model_version: ModelVersion,
+    start: datetime,
+    end: datetime,
+) -> Judged:
+    """What the audit says of this model's decisions in a window."""
+    audit = read_audit(tx, policy=policy)
+    return read_judged(
+        tx, policy=policy, audit=audit, model_version=model_version, start=start, end=end
+    )
+
+
+def even_draw(judged: Judged, rows: NDArray[np.bool_], *, salt: str) -> NDArray[np.intp]:
+    """Of these rows, those of an even draw of questions."""
+    at = np.flatnonzero(rows)
+    if not len(at):
+        return at
+    numbers = sampling.keyed_uniforms(
+        [str(one) for one in judged.item_ids[at]], key=_KEY, round_id=salt
+    )
+    chance = judged.inclusion_probability[at] * judged.stands_for[at]
+    return at[evaluation.thin(np.minimum(chance, 1.0), numbers)]
+
+
+def slices(judged: Judged, by: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Each value of the column that thresholds go by, and its rows; all rows where they do not."""
+    if not by:
+        yield "", np.ones(len(judged), dtype=bool)
+        return
+    values: NDArray[Any] = getattr(judged, by)
+    for value in sorted(set(values.tolist())):
+        yield value, values == value
+
+
+def questions(judged: Judged, policy: Policy, *, by: str, salt: str) -> Iterator[_Question]:
+    """One for each category with an obligation, and each slice."""
+    for k, category in enumerate(policy.category):
+        if category.obligation is None:
+            continue
+        known = ~np.isnan(judged.truth[:, k]) & ~np.isnan(judged.probabilities[:, k])
+        for value, rows in slices(judged, by):
+            kept = even_draw(judged, known & rows, salt=salt)
+            scores, truth = judged.probabilities[kept, k], judged.truth[kept, k]
+            digest = hashlib.sha256(repr(category.obligation).encode())
+            digest.update("\0".join(map(str, judged.item_ids[kept])).encode())
+            digest.update(scores.tobytes() + truth.tobytes())
+            yield _Question(
+                registry.Subject(category.id, by, value), category.obligation, scores, truth,
+                digest.hexdigest(),
+            )  # fmt: skip
+
+
+def _attempt(
+    tx: Connection,
+    question: _Question,
+    earlier: list[registry.Certificate],
+    policy: Policy,
+    model_version: ModelVersion,
+    recipe: CertifyRecipe,
+) -> Certified:
+    obligation = question.obligation
+    last = earlier[-1] if earlier else None
+    is_new = last is None or last.evidence != question.evidence
+    attempt = (last.attempt if last else 0) + is_new
+    may_err = (1.0 - obligation.confidence) * 6.0 / (math.pi * attempt) ** 2
+    band = evaluation.certify_band(
+        question.scores,
+        question.truth,
+        precision=obligation.precision,
+        recall=obligation.recall,
+        confidence=1.0 - may_err,
+        starts=recipe.starts,
+    )
+    if is_new:
+        registry.issue(
+            tx,
+            question.subject,
+            list(_findings(band, len(question.scores), obligation.precision, obligation.recall)),
+            policy=policy,
+            model_version=model_version,
+            attempt=attempt,
+            evidence=question.evidence,
+            valid=timedelta(days=recipe.valid_days),
+        )
+    subject = question.subject
+    return Certified(
+        subject.category,
+        subject.slice_name,
+        subject.slice_value,
+        band.allow_below if band.recall else None,
+        band.block_from if band.precision else None,
+        band.review_load,
+        len(question.scores),
+        attempt,
+        is_new,
+        tuple(map(str, band.missing)),
+    )
+
+
+def _findings(
+    band: evaluation.Band, labels: int, precision: float | None, recall: float | None
+) -> Iterator[registry.Finding]:
+    missing = {one.metric: one for one in band.missing}
+    for metric, at_least, found, value in (
+        ("precision", precision, band.precision, band.block_from),
+        ("recall", recall, band.recall, band.allow_below),
+    ):
+        if at_least is None:
+            continue
+        gap = missing.get(metric)  # type: ignore[call-overload]
+        yield registry.Finding(
+            metric=metric,
+            at_least=at_least,
+            confidence=band.confidence,
+            threshold=value if found else None,
+            n=found.n if found else labels,
+            n_errors=found.n_errors if found else 0,
+            shortfall=str(gap) if gap else None,
+            more_labels=gap.more if gap else None,
+        )
