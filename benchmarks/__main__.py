@@ -25,6 +25,7 @@ ALL = (
     "benchmarks.intake",
     "benchmarks.queue",
     "benchmarks.bridge",
+    "benchmarks.certificates",
 )
 MET, NO_DATA = 0, 2
 _WORDS = {1: "missed a bar", NO_DATA: "had no data or no peer to run on; see what it says above"}
