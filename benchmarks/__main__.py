@@ -26,6 +26,7 @@ ALL = (
     "benchmarks.queue",
     "benchmarks.bridge",
     "benchmarks.certificates",
+    "benchmarks.estimates",
 )
 MET, NO_DATA = 0, 2
 _WORDS = {1: "missed a bar", NO_DATA: "had no data or no peer to run on; see what it says above"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from hitl import logs
 from hitl.db import begin, keep_policy
-from hitl.evaluation import Kind, estimate
+from hitl.evaluation import Estimate, EstimateTable, Kind, estimate_tables
 from hitl.evaluation.store import (
     Judged,
     Measurement,
@@ -91,13 +91,49 @@ def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -
 
 
 def _measurements(judged: Judged, policy: Policy) -> Iterator[Measurement]:
-    everything = np.ones(len(judged), dtype=bool)
-    for category, truth, flagged in _questions(judged, policy):
-        yield from _figures(judged, category, truth, flagged, "", "", everything)
-        for name, values in (("surface", judged.surface), ("language", judged.language)):
-            for value in sorted(set(values.tolist())):
-                rows = values == value
-                yield from _figures(judged, category, truth, flagged, name, value, rows)
+    asked = list(_questions(judged, policy))
+    if not asked:
+        return
+    slicings = (
+        ("", np.full(len(judged), "", dtype=object), [""]),
+        ("surface", judged.surface, sorted(set(judged.surface.tolist()))),
+        ("language", judged.language, sorted(set(judged.language.tolist()))),
+    )
+    tables = [
+        (slice_name, values, list(_tables(judged, asked, of_item, values)))
+        for slice_name, of_item, values in slicings
+    ]
+    for column, (category, _, _) in enumerate(asked):
+        for slice_name, values, found in tables:
+            for group, value in enumerate(values):
+                for table in found:
+                    one = table.at(group, column)
+                    yield _measurement(one, table.kind, category, slice_name, value)
+
+
+def _tables(
+    judged: Judged,
+    asked: Sequence[tuple[str, NDArray[np.float64], NDArray[np.bool_]]],
+    of_item: NDArray[Any],
+    values: Sequence[str],
+) -> Iterator[EstimateTable]:
+    """Metric by metric, each kind of interval: slices by questions."""
+    number = {value: k for k, value in enumerate(values)}
+    by_kind = [
+        estimate_tables(
+            METRICS,
+            truth=np.stack([truth for _, truth, _ in asked], axis=1),
+            flagged=np.stack([flagged for _, _, flagged in asked], axis=1),
+            inclusion_probability=judged.inclusion_probability,
+            groups=np.array([number[one] for one in of_item.tolist()], dtype=np.int64),
+            size=len(values),
+            kind=kind,
+            largest_weight=judged.largest_weight,
+        )
+        for kind in KINDS
+    ]
+    for one_metric in zip(*by_kind, strict=True):
+        yield from one_metric
 
 
 def _questions(
@@ -120,37 +156,21 @@ def _questions(
     yield ANY, truth, np.any(flags, axis=1)
 
 
-def _figures(
-    judged: Judged,
-    category: str,
-    truth: NDArray[np.float64],
-    flagged: NDArray[np.bool_],
-    slice_name: str,
-    slice_value: str,
-    rows: NDArray[Any],
-) -> Iterator[Measurement]:
-    for metric in METRICS:
-        for kind in KINDS:
-            found = estimate(
-                metric,
-                truth=truth[rows],
-                flagged=flagged[rows],
-                inclusion_probability=judged.inclusion_probability[rows],
-                kind=kind,
-                largest_weight=judged.largest_weight,
-            )
-            yield Measurement(
-                metric=metric,
-                category=category,
-                slice_name=slice_name,
-                slice_value=slice_value,
-                kind=kind,
-                value=found.value,
-                low=found.low,
-                high=found.high,
-                n=found.n,
-                n_effective=found.n_effective,
-                code=found.code,
-                method=found.method,
-                unstable=found.unstable,
-            )
+def _measurement(
+    found: Estimate, kind: Kind, category: str, slice_name: str, slice_value: str
+) -> Measurement:
+    return Measurement(
+        metric=found.metric,
+        category=category,
+        slice_name=slice_name,
+        slice_value=slice_value,
+        kind=kind,
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        n_effective=found.n_effective,
+        code=found.code,
+        method=found.method,
+        unstable=found.unstable,
+    )

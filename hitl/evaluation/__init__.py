@@ -29,6 +29,7 @@ from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.ranking import average_precision
 from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
 from hitl.evaluation.sequential import Watch, last_bets, watch_rate
+from hitl.evaluation.tables import EstimateTable, estimate_tables
 from hitl.evaluation.thresholds import Threshold, certify_precision, certify_recall
 from hitl.evaluation.verdict import GateRules, Outcome, Reason, Verdict, VerdictDecision
 
@@ -43,6 +44,7 @@ __all__ = [
     "CellTotal",
     "Corrected",
     "Estimate",
+    "EstimateTable",
     "Gain",
     "GateRules",
     "Interval",
@@ -73,6 +75,7 @@ __all__ = [
     "clopper_pearson",
     "draw_needed",
     "estimate",
+    "estimate_tables",
     "evaluate",
     "gain_in_average_precision",
     "gamma_limits",

@@ -1,0 +1,300 @@
+"""Every metric of every category and slice at once: `estimate`, cell by cell, without the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2, norm
+
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level
+from hitl.evaluation.errors import BadArrays, UnknownMetric
+from hitl.evaluation.estimators import (
+    HEAVIEST_SHARE,
+    METRICS,
+    MIN_EVENTS,
+    STEADY_EVENTS,
+    Cells,
+    Estimate,
+    Kind,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EstimateTable:
+    """A metric for S slices by C categories, each array of shape (S, C).
+
+    `value`, `low`, `high` and `n_effective` are NaN where `code` is not empty.
+    """
+
+    metric: str
+    kind: Kind
+    confidence: float
+    value: FloatArray
+    low: FloatArray
+    high: FloatArray
+    n: NDArray[np.int64]
+    n_effective: FloatArray
+    n_events: NDArray[np.int64]
+    unstable: BoolArray
+    code: NDArray[np.str_]
+    n_excluded: NDArray[np.int64]
+    n_unknown: NDArray[np.int64]
+
+    def at(self, group: int, category: int) -> Estimate:
+        """One of them."""
+        here = group, category
+        code = str(self.code[here]) or None
+
+        def number(values: FloatArray) -> float | None:
+            return None if code else float(values[here])
+
+        return Estimate(
+            metric=self.metric, value=number(self.value), low=number(self.low),
+            high=number(self.high), n=int(self.n[here]), n_effective=number(self.n_effective),
+            n_events=int(self.n_events[here]),
+            method="gmover" if self.kind == "certified" else "wilson-neff", code=code,
+            confidence=self.confidence, unstable=bool(self.unstable[here]),
+            n_excluded=int(self.n_excluded[here]), n_unknown=int(self.n_unknown[here]),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """Of each slice, category, truth and flag, shape (S, C, 2, 2). All that any metric needs."""
+
+    count: FloatArray
+    random: FloatArray  # weight of what was drawn by chance
+    certain: FloatArray  # weight of what was sure to be drawn
+    variance: FloatArray  # (1 - chance) weight^2
+    squares: FloatArray  # weight^2
+    heaviest: FloatArray
+    heaviest_random: FloatArray
+
+
+def estimate_tables(
+    metrics: Iterable[str],
+    *,
+    truth: ArrayLike,
+    flagged: ArrayLike,
+    inclusion_probability: ArrayLike,
+    groups: ArrayLike,
+    size: int,
+    confidence: float = 0.95,
+    kind: Kind = "certified",
+    largest_weight: float | None = None,
+    min_events: int = MIN_EVENTS,
+) -> Iterator[EstimateTable]:
+    """`estimate` for each metric, slice and category, from one pass over the labels.
+
+    The same numbers as `estimate` gives for the rows of each slice and the column of each
+    category.
+
+    Args:
+        metrics: keys of METRICS.
+        truth: shape (N, C): 1 violating, 0 not, NaN nobody answered.
+        flagged: shape (N, C).
+        inclusion_probability: shape (N,), in (0, 1]; NaN where there is none.
+        groups: shape (N,), the slice of each item, from 0 to `size` - 1.
+        largest_weight, min_events: see `estimate`.
+
+    Raises:
+        UnknownMetric, BadArrays, BadLevel: as `estimate`.
+    """
+    wanted = list(metrics)
+    for metric in wanted:
+        if metric not in METRICS:
+            raise UnknownMetric(metric, METRICS)
+    if kind not in ("certified", "descriptive"):
+        raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
+    level("confidence", confidence)
+    sums, excluded, unknown = _sums(truth, flagged, inclusion_probability, groups, size)
+    for metric in wanted:
+        yield _table(
+            metric, sums, excluded, unknown,
+            kind=kind, confidence=confidence, largest_weight=largest_weight,
+            min_events=min_events,
+        )  # fmt: skip
+
+
+def _sums(
+    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike, groups: ArrayLike,
+    size: int,
+) -> tuple[_Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+    said = answers("truth", truth, dimensions=2)
+    flags = answers("flagged", flagged, dimensions=2)
+    chance = floats("inclusion_probability", inclusion_probability)
+    group = np.asarray(groups, dtype=np.int64)
+    items, categories = said.shape
+    if flags.shape != said.shape or len(chance) != items or group.shape != (items,):
+        raise BadArrays("flagged", f"has shape {flags.shape} beside a truth of {said.shape}")
+    if np.isnan(flags).any():
+        raise BadArrays("flagged", "holds NaN; leave out the items that were never decided on")
+    if items and not (group.min() >= 0 and group.max() < size):
+        raise BadArrays("groups", f"holds a slice outside 0 to {size - 1}")
+    measures = ~np.isnan(chance)
+    if not ((chance[measures] > 0.0) & (chance[measures] <= 1.0)).all():
+        raise BadArrays("inclusion_probability", "holds a number outside (0, 1]")
+    answered = ~np.isnan(said)
+    subject = group[:, None] * categories + np.arange(categories)
+
+    def counts(which: BoolArray) -> NDArray[np.int64]:
+        found = np.bincount(subject[which], minlength=size * categories)
+        return found.astype(np.int64).reshape(size, categories)
+
+    everything = np.ones_like(answered)
+    excluded = counts(everything & ~measures[:, None])
+    unknown = counts(~answered & measures[:, None])
+    rows, columns = np.nonzero(answered & measures[:, None])
+    cell = subject[rows, columns] * 4 + (2 * said[rows, columns] + flags[rows, columns]).astype(int)
+    pi = chance[rows]
+    weight = 1.0 / pi
+    shape = (size, categories, 2, 2)
+    cells = size * categories * 4
+
+    def total(values: FloatArray | None) -> FloatArray:
+        return np.bincount(cell, weights=values, minlength=cells).astype(float).reshape(shape)
+
+    random = np.where(pi < 1.0, weight, 0.0)
+    certain = total(weight - random)
+    heaviest = np.zeros(cells)
+    np.maximum.at(heaviest, cell, random)
+    heaviest_random = heaviest.reshape(shape)
+    sums = _Sums(
+        count=total(None),
+        random=total(random),
+        certain=certain,
+        variance=total((weight - 1.0) * weight),
+        squares=total(weight * weight),
+        # What was sure to be drawn weighs 1, and everything else more.
+        heaviest=np.where(certain > 0.0, np.maximum(heaviest_random, 1.0), heaviest_random),
+        heaviest_random=heaviest_random,
+    )
+    return sums, excluded, unknown
+
+
+def _table(
+    metric: str,
+    sums: _Sums,
+    excluded: NDArray[np.int64],
+    unknown: NDArray[np.int64],
+    *,
+    kind: Kind,
+    confidence: float,
+    largest_weight: float | None,
+    min_events: int,
+) -> EstimateTable:
+    cells: Cells = METRICS[metric]
+    good, bad = (np.array(one, dtype=np.float64) for one in (cells.good, cells.bad))
+    weight = sums.random + sums.certain
+    n_good, n_bad = _over(sums.count, good > 0), _over(sums.count, bad > 0)
+    g, b = _over(weight, good), _over(weight, bad)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = g / (g + b)
+        n_effective = _effective_n(sums, good, bad, value, g + b)
+        if kind == "certified":
+            low, high = _share_limits(
+                _gamma(sums, good, largest_weight, confidence), (g, b),
+                _gamma(sums, bad, largest_weight, confidence),
+            )  # fmt: skip
+        else:
+            low, high = _wilson(value, n_effective, confidence)
+        heaviest = np.fmax(
+            _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
+        )  # NaN where there is nothing of a kind
+    n, events = n_good + n_bad, np.minimum(n_good, n_bad)
+    code = np.where(
+        sums.count.sum(axis=(2, 3)) == 0,
+        "no_labels",
+        np.where(n < max(min_events, 1), "too_few_events", ""),
+    )
+    told = code == ""
+
+    def shown(values: FloatArray) -> FloatArray:
+        return np.where(told, values, np.nan)
+
+    return EstimateTable(
+        metric=metric, kind=kind, confidence=confidence, value=shown(value),
+        low=shown(np.minimum(low, value)), high=shown(np.maximum(high, value)),
+        n=n.astype(np.int64), n_effective=shown(n_effective), n_events=events.astype(np.int64),
+        unstable=told & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE)),
+        code=code, n_excluded=excluded, n_unknown=unknown,
+    )  # fmt: skip
+
+
+def _over(sums: FloatArray, worth: NDArray[np.generic]) -> FloatArray:
+    found: FloatArray = np.einsum("scvf,vf->sc", sums, worth.astype(np.float64))
+    return found
+
+
+def _most(heaviest: FloatArray, worth: FloatArray) -> FloatArray:
+    found: FloatArray = (heaviest * worth).max(axis=(2, 3))
+    return found
+
+
+def _effective_n(
+    sums: _Sums, good: FloatArray, bad: FloatArray, value: FloatArray, base: FloatArray
+) -> FloatArray:
+    residual = (good - value[..., None, None] * (good + bad)) / base[..., None, None]
+    variance = (sums.variance * residual**2).sum(axis=(2, 3))
+    kish = base**2 / _over(sums.squares, (good + bad) ** 2)
+    between = (variance > 0.0) & (value > 0.0) & (value < 1.0)
+    return np.where(between, value * (1.0 - value) / variance, kish)
+
+
+def _gamma(
+    sums: _Sums, worth: FloatArray, largest_weight: float | None, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """`gamma_limits` of a cell's total, what was sure to be drawn added."""
+    total, certain = _over(sums.random, worth), _over(sums.certain, worth)
+    variance = _over(sums.variance, worth**2)
+    if largest_weight is not None:
+        largest = np.full_like(total, largest_weight * worth.max())
+    else:
+        # One more event of this cell could be any item with a flag that the cell admits.
+        by_flag = worth.max(axis=0)
+        admits = _over(sums.count, np.broadcast_to(by_flag > 0, (2, 2))) > 0
+        among = (sums.heaviest_random * by_flag).max(axis=(2, 3))
+        largest = np.where(admits, among, sums.heaviest_random.max(axis=(2, 3)) * worth.max())
+    tail = (1.0 - confidence) / 2.0
+    low = np.where(
+        (total > 0.0) & (variance > 0.0),
+        variance / (2.0 * total) * chi2.ppf(tail, 2.0 * total**2 / variance),
+        total,
+    )
+    above, spread = total + largest, variance + largest**2
+    high = np.where(
+        largest > 0.0,
+        spread / (2.0 * above) * chi2.ppf(1.0 - tail, 2.0 * above**2 / spread),
+        total,
+    )
+    return certain + low, certain + high
+
+
+def _share_limits(
+    good: tuple[FloatArray, FloatArray],
+    values: tuple[FloatArray, FloatArray],
+    bad: tuple[FloatArray, FloatArray],
+) -> tuple[FloatArray, FloatArray]:
+    (g_low, g_high), (g, b), (b_low, b_high) = good, values, bad
+    middle = np.log(b / g)
+    more = np.where(g_low <= 0.0, np.inf, np.hypot(np.log(b_high / b), np.log(g / g_low)))
+    less = np.where(b_low <= 0.0, np.inf, np.hypot(np.log(b / b_low), np.log(g_high / g)))
+    with np.errstate(over="ignore"):
+        low, high = 1.0 / (1.0 + np.exp(middle + more)), 1.0 / (1.0 + np.exp(middle - less))
+    none_good, none_bad = g <= 0.0, b <= 0.0
+    low = np.where(none_good, 0.0, np.where(none_bad, g_low / (g_low + b_high), low))
+    high = np.where(none_good, g_high / (g_high + b_low), np.where(none_bad, 1.0, high))
+    return low, high
+
+
+def _wilson(share: FloatArray, n: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
+    z = float(norm.ppf((1.0 + confidence) / 2.0))
+    middle = (share + z * z / (2.0 * n)) / (1.0 + z * z / n)
+    half = z / (1.0 + z * z / n) * np.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
+    return (
+        np.maximum(0.0, np.minimum(middle - half, share)),
+        np.minimum(1.0, np.maximum(middle + half, share)),
+    )
