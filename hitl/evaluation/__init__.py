@@ -14,6 +14,7 @@ from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
+from hitl.evaluation.fairness import GAP_METRICS, Gap, gaps
 from hitl.evaluation.gate import cannot_compare, judge
 from hitl.evaluation.intervals import (
     CellTotal,
@@ -34,6 +35,7 @@ from hitl.evaluation.thresholds import Threshold, certify_precision, certify_rec
 from hitl.evaluation.verdict import GateRules, Outcome, Reason, Verdict, VerdictDecision
 
 __all__ = [
+    "GAP_METRICS",
     "MACRO",
     "MEASURES",
     "METRICS",
@@ -46,6 +48,7 @@ __all__ = [
     "Estimate",
     "EstimateTable",
     "Gain",
+    "Gap",
     "GateRules",
     "Interval",
     "Kind",
@@ -79,6 +82,7 @@ __all__ = [
     "evaluate",
     "gain_in_average_precision",
     "gamma_limits",
+    "gaps",
     "holm",
     "judge",
     "labels_to_certify",
