@@ -91,7 +91,7 @@ def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -
 
 
 def _measurements(judged: Judged, policy: Policy) -> Iterator[Measurement]:
-    asked = list(_questions(judged, policy))
+    asked = list(questions(judged, policy))
     if not asked:
         return
     slicings = (
@@ -136,7 +136,7 @@ def _tables(
         yield from one_metric
 
 
-def _questions(
+def questions(
     judged: Judged, policy: Policy
 ) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
     """Each category, then whether the item violates anything: (name, truth (N,), flagged (N,))."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from flows.certify import CertifyReport
     from flows.dispatch_batch import DispatchReport
+    from flows.fairness_report import FairnessReport
     from flows.freeze_snapshot import SnapshotReport
     from flows.ingest_decisions import IngestReport
     from flows.keep_annotations import CollectReport
@@ -337,11 +338,14 @@ def measure(
     """Step 9, over the last 28 full UTC days and today unless a window is given."""
     from flows import measure as step
 
+    start, end = _window(start, end)
+    return step.measure(world.engine, policy=world.policy, start=start, end=end)
+
+
+def _window(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     end = end or midnight + timedelta(days=1)
-    return step.measure(
-        world.engine, policy=world.policy, start=start or end - timedelta(days=29), end=end
-    )
+    return start or end - timedelta(days=29), end
 
 
 def certify(world: World, *, progress: Progress = _silent) -> CertifyReport:
@@ -349,6 +353,20 @@ def certify(world: World, *, progress: Progress = _silent) -> CertifyReport:
     from flows import certify as step
 
     return step.certify(world.engine, policy=world.policy, recipe=world.recipe.certify)
+
+
+def fairness_report(
+    world: World,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    progress: Progress = _silent,
+) -> FairnessReport:
+    """A page, over the window of `measure` unless one is given."""
+    from flows import fairness_report as step
+
+    start, end = _window(start, end)
+    return step.fairness_report(world.engine, policy=world.policy, start=start, end=end)
 
 
 def monitor(world: World, *, progress: Progress = _silent) -> MonitorReport:

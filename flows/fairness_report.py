@@ -1,0 +1,173 @@
+"""`hitl report fairness`: is anybody's content judged worse than the rest, and how sure is that?"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from sqlalchemy import Engine
+
+from flows.certify import judged_since
+from flows.measure import questions
+from flows.rescore import NoChampion
+from hitl import evaluation, registry
+from hitl.db import begin
+from hitl.evaluation import Gap
+from hitl.policy import Policy
+from hitl.records import ModelVersion
+from hitl.reports import Block, Grid, Heading, Page, Picture, Words
+
+SLICINGS = ("language", "surface")
+_NAMES = {"recall": "found of what violates", "fpr": "flagged of what does not"}
+_SURE, _UNSURE, _INK = "#b45309", "#9aa3ad", "#1d2530"
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessReport:
+    """The page, and the gaps behind it: (category, slicing, gap)."""
+
+    page: Page
+    model_version: ModelVersion
+    labels: int
+    gaps: tuple[tuple[str, str, Gap], ...]
+
+
+def fairness_report(
+    engine: Engine, *, policy: Policy, start: datetime, end: datetime
+) -> FairnessReport:
+    """Gaps of every language and surface to the rest, for the champion's decisions in a window.
+
+    Raises:
+        NoChampion: nothing was promoted yet.
+    """
+    with begin(engine) as tx:
+        champion = registry.champion(tx, policy.name)
+        if champion is None:
+            raise NoChampion(policy.name)
+        judged = judged_since(
+            tx, policy=policy, model_version=champion.model_version, start=start, end=end
+        )
+    found = [
+        (category, slicing, gap)
+        for category, truth, flagged in questions(judged, policy)
+        for slicing in SLICINGS
+        for gap in evaluation.gaps(
+            truth,
+            flagged,
+            judged.inclusion_probability,
+            getattr(judged, slicing).tolist(),
+            largest_weight=judged.largest_weight,
+        )
+    ]
+    page = Page(
+        f"Fairness of {champion.model_version}",
+        f"Policy {policy.policy_id}, decisions from {start:%Y-%m-%d} to {end:%Y-%m-%d}, "
+        f"{len(judged):,} audit labels",
+        list(_blocks(found)),
+    )
+    return FairnessReport(page, champion.model_version, len(judged), tuple(found))
+
+
+def _blocks(found: Sequence[tuple[str, str, Gap]]) -> Iterator[Block]:
+    told = [one for one in found if one[2].verdict != "insufficient_evidence"]
+    sure = [one for one in told if one[2].verdict == "gap"]
+    if sure:
+        yield Words(
+            f"{len(sure)} of {len(told)} gaps that could be told are larger than chance explains. "
+            "Of these about one in twenty is expected to be chance all the same."
+        )
+    elif told:
+        yield Words(
+            f"None of the {len(told)} gaps that could be told is larger than chance explains. That "
+            "is not the same as none: each interval says how large one may still be."
+        )
+    else:
+        yield Words(
+            "Nothing could be told yet: every comparison needs ten violating items (for what is "
+            "found) or ten innocent ones (for what is flagged) in the slice and outside of it."
+        )
+    if told:
+        yield _picture(told)
+    yield Heading("Gaps")
+    yield Grid(
+        ("what", "category", "where", "there", "elsewhere", "gap", "interval", "verdict"),
+        [_row(*one) for one in told],
+        empty="no gap has enough labels",
+    )
+    unknown = [one for one in found if one[2].verdict == "insufficient_evidence"]
+    yield Heading("Too few labels to tell")
+    yield Grid(
+        ("what", "category", "where", "items there", "items elsewhere"),
+        [
+            (
+                _NAMES[gap.metric], category, f"{slicing} {gap.slice_value}",
+                f"{gap.here.n:,}", f"{gap.elsewhere.n:,}",
+            )
+            for category, slicing, gap in unknown
+        ],
+        empty="every comparison had enough",
+    )  # fmt: skip
+    yield Heading("How to read this")
+    yield Words(
+        "A gap is the value in the slice less that of all the rest, in percentage points, as "
+        "estimated for all decisions from audit labels by their chances to be drawn. Intervals are "
+        "Newcombe's at 95 %, each for itself; the verdict takes all comparisons of a category "
+        "into account (Benjamini and Hochberg). A gap says that a model errs more often there, "
+        "not why: fewer labels, other words, or reviewers who do not speak the language. Where one "
+        "slice is judged worse, all others look better beside it: begin with the largest gap."
+    )
+
+
+def _row(category: str, slicing: str, gap: Gap) -> tuple[str, ...]:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    def points(value: float | None) -> str:
+        return "-" if value is None else f"{100 * value:+.1f}"
+
+    verdict = "gap" if gap.verdict == "gap" else "no gap shown"
+    return (
+        _NAMES[gap.metric], category, f"{slicing} {gap.slice_value}",
+        f"{share(gap.here.value)} of {gap.here.n:,}",
+        f"{share(gap.elsewhere.value)} of {gap.elsewhere.n:,}",
+        points(gap.difference), f"{points(gap.low)} to {points(gap.high)}", verdict,
+    )  # fmt: skip
+
+
+def _picture(told: Sequence[tuple[str, str, Gap]]) -> Picture:
+    """Every gap with its interval, the surest on top."""
+    shown = sorted(told, key=lambda one: one[2].adjusted_p or 0.0)[:30]
+    figure = Figure(figsize=(8.0, 1.2 + 0.3 * len(shown)), layout="constrained")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot()
+    for at, (_, _, gap) in enumerate(shown):
+        if gap.difference is None or gap.low is None or gap.high is None:
+            continue
+        colour = _SURE if gap.verdict == "gap" else _UNSURE
+        axes.plot([100 * gap.low, 100 * gap.high], [at, at], color=colour, linewidth=2)
+        axes.plot(100 * gap.difference, at, "o", color=colour, markersize=6)
+    axes.axvline(0.0, color=_INK, linewidth=0.8)
+    axes.set_yticks(range(len(shown)))
+    axes.set_yticklabels(
+        [f"{_NAMES[gap.metric]}: {c}, {gap.slice_value}" for c, _, gap in shown], fontsize=9
+    )
+    axes.invert_yaxis()
+    axes.set_xlabel("percentage points more than elsewhere")
+    for side in ("top", "right", "left"):
+        axes.spines[side].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    written = io.StringIO()
+    # Without a date, and with the same names inside: the same figures give the same bytes.
+    with rc_context({"svg.hashsalt": "hitl", "svg.fonttype": "none"}):
+        figure.savefig(written, format="svg", metadata={"Date": None})
+    sure = {f"{c} {g.slice_value}": None for c, _, g in shown if g.verdict == "gap"}
+    return Picture(
+        "gaps",
+        written.getvalue(),
+        f"Gaps with their intervals. Larger than chance explains: {', '.join(sure) or 'none'}.",
+    )
