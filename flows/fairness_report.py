@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from matplotlib import rc_context
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from sqlalchemy import Engine
 
 from flows.certify import judged_since
+from flows.drawing import INK, SURE, UNSURE, as_svg, bare
 from flows.measure import questions
 from flows.rescore import NoChampion
 from hitl import evaluation, registry
@@ -24,7 +22,6 @@ from hitl.reports import Block, Grid, Heading, Page, Picture, Words
 
 SLICINGS = ("language", "surface")
 _NAMES = {"recall": "found of what violates", "fpr": "flagged of what does not"}
-_SURE, _UNSURE, _INK = "#b45309", "#9aa3ad", "#1d2530"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,31 +140,24 @@ def _picture(told: Sequence[tuple[str, str, Gap]]) -> Picture:
     """Every gap with its interval, the surest on top."""
     shown = sorted(told, key=lambda one: one[2].adjusted_p or 0.0)[:30]
     figure = Figure(figsize=(8.0, 1.2 + 0.3 * len(shown)), layout="constrained")
-    FigureCanvasSVG(figure)
     axes = figure.add_subplot()
+    bare(axes)
     for at, (_, _, gap) in enumerate(shown):
         if gap.difference is None or gap.low is None or gap.high is None:
             continue
-        colour = _SURE if gap.verdict == "gap" else _UNSURE
+        colour = SURE if gap.verdict == "gap" else UNSURE
         axes.plot([100 * gap.low, 100 * gap.high], [at, at], color=colour, linewidth=2)
         axes.plot(100 * gap.difference, at, "o", color=colour, markersize=6)
-    axes.axvline(0.0, color=_INK, linewidth=0.8)
+    axes.axvline(0.0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(shown)))
     axes.set_yticklabels(
         [f"{_NAMES[gap.metric]}: {c}, {gap.slice_value}" for c, _, gap in shown], fontsize=9
     )
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("percentage points more than elsewhere")
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.tick_params(axis="y", length=0)
-    written = io.StringIO()
-    # Without a date, and with the same names inside: the same figures give the same bytes.
-    with rc_context({"svg.hashsalt": "hitl", "svg.fonttype": "none"}):
-        figure.savefig(written, format="svg", metadata={"Date": None})
     sure = {f"{c} {g.slice_value}": None for c, _, g in shown if g.verdict == "gap"}
     return Picture(
         "gaps",
-        written.getvalue(),
+        as_svg(figure),
         f"Gaps with their intervals. Larger than chance explains: {', '.join(sure) or 'none'}.",
     )

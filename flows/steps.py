@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flows.retain import RetainReport
     from flows.select_batch import BatchReport
     from flows.train_challenger import TrainReport
+    from flows.weekly_report import WeeklyReport
     from hitl.policy import Policy
 
 Progress = Callable[[int, int | None], None]
@@ -367,6 +368,16 @@ def fairness_report(
 
     start, end = _window(start, end)
     return step.fairness_report(world.engine, policy=world.policy, start=start, end=end)
+
+
+def weekly_report(
+    world: World, *, end: datetime | None = None, progress: Progress = _silent
+) -> WeeklyReport:
+    """A page on the seven days before `end`, or before last midnight UTC."""
+    from flows import weekly_report as step
+
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return step.weekly_report(world.engine, policy=world.policy, end=end or midnight)
 
 
 def monitor(world: World, *, progress: Progress = _silent) -> MonitorReport:

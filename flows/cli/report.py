@@ -47,16 +47,47 @@ def fairness(
             progress=tick,
         )
         if not as_json:
-            written = write(report.page, folder or world.settings.state_folder / "reports")
+            target = folder or world.settings.state_folder / "reports"
+            written = write(report.page, target, name="fairness")
     if as_json:
         told = plain(report)
         show_json({name: told[name] for name in ("model_version", "labels", "gaps")})
         return
-    say(str(report.page.blocks[0].text))  # type: ignore[union-attr]
+    for block in report.page.blocks[:1]:
+        say(getattr(block, "text", ""))
     say(f"written to {written}")
 
 
-def write(page: Page, folder: Path, *, name: str = "fairness") -> Path:
+@reports.command()
+def weekly(
+    end: Annotated[
+        datetime | None, typer.Option(help="UTC; the week before it. Else before last midnight.")
+    ] = None,
+    folder: Folder = None,
+    as_json: AsJson = False,
+) -> None:
+    """A week of the loop on one page, beside the week before.
+
+    What came in and was answered, what the decisions were worth, what may be decided without a
+    person, and what changed. Writes weekly.html, weekly.md and the picture.
+
+    Example: hitl report weekly --end 2026-11-23
+    """
+    from flows import steps
+
+    with open_world() as world, progress("measuring", quiet=as_json) as tick:
+        report = steps.weekly_report(world, end=end and end.replace(tzinfo=UTC), progress=tick)
+        if not as_json:
+            target = folder or world.settings.state_folder / "reports"
+            written = write(report.page, target, name="weekly")
+    if as_json:
+        told = plain(report)
+        show_json({name: told[name] for name in told if name != "page"})
+        return
+    say(f"written to {written}")
+
+
+def write(page: Page, folder: Path, *, name: str) -> Path:
     """The page and its pictures; the HTML's path."""
     from hitl.reports import as_html, as_markdown
 

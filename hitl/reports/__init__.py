@@ -19,12 +19,13 @@ from hitl.reports.reconciliation import (
     accounts,
     accounts_with_label_studio,
 )
-from hitl.reports.store import count_loop, held
+from hitl.reports.store import Event, Work, count_loop, events_of, held, work_of
 
 __all__ = [
     "Account",
     "Block",
     "Counts",
+    "Event",
     "Grid",
     "Heading",
     "Here",
@@ -33,10 +34,13 @@ __all__ = [
     "TaskKey",
     "There",
     "Words",
+    "Work",
     "accounts",
     "accounts_with_label_studio",
     "as_html",
     "as_markdown",
     "count_loop",
+    "events_of",
     "held",
+    "work_of",
 ]

@@ -1,8 +1,10 @@
-"""The counts behind the reconciliation, in SQL. Each is counted from its own table."""
+"""The counts behind pages and the reconciliation, in SQL. Each is counted from its own table."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -100,3 +102,88 @@ def held(tx: Connection, policy: Policy) -> Here:
     for row in tx.execute(text(_ANNOTATIONS), {"name": policy.name}):
         annotations[row.project_id, row.task_id].add(row.unique_id)
     return Here(is_open, {key: frozenset(ids) for key, ids in annotations.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What went through the loop in a window. `median_minutes`: from asking to the answer."""
+
+    decisions: int
+    allowed: int
+    blocked: int
+    opened: int
+    answered: int
+    late: int
+    audits: int
+    reviewers: int
+    median_minutes: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a lead should have heard of."""
+
+    at: datetime
+    words: str
+
+
+# Every version of the policy, as above. Decisions are of all policies: they name none.
+_WORK = """
+WITH versions AS (SELECT policy_id FROM policies WHERE name = :name),
+made AS (
+    SELECT action, count(*) AS n FROM decisions
+    WHERE decided_at >= :start AND decided_at < :end AND NOT is_shadow GROUP BY action
+),
+closed AS (
+    SELECT e.* FROM entries e JOIN versions USING (policy_id)
+    WHERE e.state = 'done' AND e.closed_at >= :start AND e.closed_at < :end
+)
+SELECT
+    (SELECT coalesce(sum(n), 0) FROM made)::bigint AS decisions,
+    (SELECT coalesce(sum(n), 0) FROM made WHERE action = 'allow')::bigint AS allowed,
+    (SELECT coalesce(sum(n), 0) FROM made WHERE action = 'block')::bigint AS blocked,
+    (SELECT count(*) FROM entries e JOIN versions USING (policy_id)
+     WHERE e.opened_at >= :start AND e.opened_at < :end) AS opened,
+    (SELECT count(*) FROM closed) AS answered,
+    (SELECT count(*) FROM closed WHERE closed_at > due_at) AS late,
+    (SELECT count(*) FROM closed c JOIN picks p USING (batch_id, item_id)
+     WHERE p.share = 'audit') AS audits,
+    (SELECT count(DISTINCT a.reviewer) FROM annotations a
+     JOIN entries e USING (entry_id) JOIN versions USING (policy_id)
+     WHERE a.updated_at >= :start AND a.updated_at < :end AND a.kind = 'submitted') AS reviewers,
+    (SELECT percentile_cont(0.5) WITHIN GROUP (
+         ORDER BY extract(epoch FROM closed_at - opened_at) / 60.0)::float8
+     FROM closed) AS median_minutes
+"""
+_EVENTS = """
+WITH versions AS (SELECT policy_id FROM policies WHERE name = :name)
+SELECT promoted_at AS at,
+       CASE kind WHEN 'rollback' THEN 'rolled back to ' ELSE 'promoted ' END || model_version
+       || ', approved by ' || approved_by || CASE WHEN note <> '' THEN ': ' || note ELSE '' END
+       AS words
+FROM promotions WHERE policy_name = :name AND promoted_at >= :start AND promoted_at < :end
+UNION ALL
+SELECT issued_at, 'certificate for ' || category || ' ' || metric || ' of ' || at_least
+       || CASE WHEN slice_value <> '' THEN ' in ' || slice_value ELSE '' END
+       || ' from score ' || round(threshold::numeric, 4)
+FROM certificates JOIN versions USING (policy_id)
+WHERE threshold IS NOT NULL AND issued_at >= :start AND issued_at < :end
+UNION ALL
+SELECT withdrawn_at, 'certificate for ' || category || ' ' || metric || ' withdrawn: '
+       || withdrawn_why
+FROM certificates JOIN versions USING (policy_id)
+WHERE withdrawn_at >= :start AND withdrawn_at < :end
+ORDER BY 1, 2
+"""
+
+
+def work_of(tx: Connection, policy: Policy, *, start: datetime, end: datetime) -> Work:
+    """What went through the loop from `start` to before `end`."""
+    given = {"name": policy.name, "start": start, "end": end}
+    return Work(**tx.execute(text(_WORK), given).one()._mapping)
+
+
+def events_of(tx: Connection, policy: Policy, *, start: datetime, end: datetime) -> list[Event]:
+    """Promotions, rollbacks and certificates of a window, oldest first."""
+    given = {"name": policy.name, "start": start, "end": end}
+    return [Event(row.at, row.words) for row in tx.execute(text(_EVENTS), given)]

@@ -60,7 +60,7 @@ def test_languages_are_compared_and_what_cannot_be_told_is_listed(
     assert "no gap shown" in page
     assert "fair." not in page
     assert page == as_html(of(engine, policy).page), "the same rows give the same bytes"
-    written = write(report.page, tmp_path / "reports")
+    written = write(report.page, tmp_path / "reports", name="fairness")
     assert {"fairness.html", "fairness.md", "gaps.svg"} == {
         one.name for one in written.parent.iterdir()
     }
