@@ -57,6 +57,8 @@ _TABLES = {
     "model_versions": "SELECT model_version, policy_id, recipe_id, snapshot_id, seed, state,"
     " metrics - 'decisions_upto' AS metrics FROM model_versions",
     "evaluations": "SELECT * FROM evaluations",
+    "certificates": "SELECT model_version, category, metric, attempt, evidence, at_least,"
+    " confidence, threshold, n, n_errors, shortfall, withdrawn_why FROM certificates",
     "verdicts": "SELECT challenger, champion, snapshot_id, decision, reasons FROM verdicts",
     "promotions": "SELECT policy_name, kind, model_version, previous, verdict_id IS NOT NULL,"
     " approved_by, note FROM promotions",

@@ -1,4 +1,4 @@
-"""Flows 5, 6 and 7 under kill -9: the tables, the snapshot, the bundle and the model card."""
+"""Models under kill -9: the tables, the snapshot, the bundle, the card and the certificates."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from hitl import registry
 from hitl.datasets import sides
 from hitl.db import begin
 from hitl.labels import resolve_entries
+from hitl.policy import policy_from
 from hitl.recipe import Recipe, recipe_from
 from hitl.records import EntryState, Split
 from tests.builders import add_entries, add_items, add_policy, make_policy
@@ -49,7 +50,18 @@ class Loop:
     def __init__(self, databases: Databases, folder: Path) -> None:
         self._databases = databases
         self._folder = folder
-        self.policy = make_policy()
+        obligation = {"precision": 0.6, "recall": 0.6, "confidence": 0.6}
+        made = make_policy()
+        self.policy = policy_from(
+            made.model_dump(mode="json")
+            | {
+                "category": [
+                    one.model_dump(mode="json") | {"obligation": obligation}
+                    for one in made.category
+                ]
+            },
+            where="test policy",
+        )
         self.prepared = self._ground("prepared", recipe=make_recipe())
         texts = {f"i{k}": _words(k) for k in range(ITEMS)}
         audited, chosen = _by_side(texts)
@@ -154,3 +166,24 @@ def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_wri
     )
 
     assert tried >= 20
+
+
+def test_what_is_certified_and_decided_is_the_same_however_often_it_was_killed(
+    loop: Loop, databases: Databases
+) -> None:
+    loop.go("freeze_snapshot")
+    loop.go("train_challenger")
+    loop.go("promote_champion", approved_by="ana", force=True, note="a test")
+    loop.go("rescore")
+
+    def killed(step: str) -> int:
+        return survives_kills(
+            step, fresh=lambda name: loop.fresh(f"{step}-{name}"), databases=databases
+        )
+
+    certified = killed("certify")
+    loop.go("certify")
+
+    assert certified >= 10
+    assert killed("monitor") >= 8
+    assert killed("rescore") >= 10
