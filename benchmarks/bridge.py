@@ -27,7 +27,8 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 from rich.console import Console
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.engine import make_url
 
 from benchmarks.sampler_report import Bars, Spread
 from flows.dispatch_batch import dispatch_batch
@@ -36,6 +37,7 @@ from hitl.labelstudio import LabelStudioClient, TaskContent, project_spec, task_
 from hitl.policy import Policy
 from hitl.recipe import DispatchRecipe, Recipe
 from hitl.records import EntryId, Stage
+from hitl.services import label_studio
 from tests.builders import add_entries, add_items, add_policy, make_policy
 from tests.faults.databases import Databases
 from tests.faults.soak import Servers, servers
@@ -56,6 +58,7 @@ class Place:
     client: LabelStudioClient
     people: RealPeople
     policy: Policy
+    postgres_url: str
     entries: int = 0
 
     def wait(self, count: int) -> None:
@@ -74,6 +77,15 @@ class Place:
         took = time.perf_counter() - begun
         assert report.waiting == 0, report
         return took
+
+    def settle(self) -> None:
+        """Vacuum what Label Studio keeps in the embedded Postgres. `hitl collect` takes out a
+        thousand tasks at a time, and autovacuum keeps up; here they went all at once."""
+        url = make_url(self.postgres_url).set(database=label_studio.DATABASE)
+        settled = create_engine(url, isolation_level="AUTOCOMMIT")
+        with settled.connect() as connection:
+            connection.execute(text("VACUUM ANALYZE"))
+        settled.dispose()
 
     def leave_window(self) -> None:
         """All that is open counts as answered, as far as the window goes."""
@@ -200,6 +212,7 @@ def measure_next(place: Place, bars: Bars, *, done: int) -> None:
     many = latency(f"{done:,} done and all of them left there")
     kept = DispatchRecipe().tasks_per_project
     delete_oldest(place, project_id, kept)
+    place.settle()
     tidied = latency(f"{done:,} done, {kept:,} left there as `hitl collect` leaves them")
     bars.hold(
         f"next task with {done:,} done, archived, against 1,000",
@@ -220,7 +233,13 @@ def place_on(on: Servers) -> Iterator[Place]:
         people = RealPeople(on.label_studio_url, on.token)
         client = LabelStudioClient(on.label_studio_url, SecretStr(on.token), timeout_seconds=300)
         try:
-            yield Place(engine, client, people, make_policy(name=f"bench-{uuid.uuid4().hex[:8]}"))
+            yield Place(
+                engine,
+                client,
+                people,
+                make_policy(name=f"bench-{uuid.uuid4().hex[:8]}"),
+                on.postgres_url,
+            )
         finally:
             people.close()
             engine.dispose()
