@@ -44,7 +44,8 @@ def stack(label_studio_venv: Path) -> Iterator[Stack]:
     for line in first.stdout:
         if "creating its tables" in line:
             break
-    time.sleep(5)  # somewhere among the migrations
+    # Somewhere among the migrations.
+    assert settle(lambda: migrated(folder / "state") >= 20, timeout_seconds=300)
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=120)
     assert first.returncode != 0
@@ -58,16 +59,29 @@ def stack(label_studio_venv: Path) -> Iterator[Stack]:
         shutil.rmtree(folder)
 
 
+def migrated(state: Path) -> int:
+    """How many migrations the unfinished database has recorded."""
+    try:
+        [(count,)] = in_unfinished(state, "SELECT count(*) FROM django_migrations")
+    except psycopg2.Error:  # it is not there yet, or its tables are not
+        return 0
+    return int(count)
+
+
 def break_migrations(state: Path) -> None:
     """Some are recorded and some are not, as a kill at the wrong instruction leaves them."""
-    server = PostgresServer.running(state)
-    if server is None:  # it goes with the `up` that started it
-        server = PostgresServer.start(state)
-    with closing(
-        psycopg2.connect(**store.arguments(server.url(label_studio.UNFINISHED)))
-    ) as connection:
+    in_unfinished(state, "DELETE FROM django_migrations WHERE id % 2 = 0")
+
+
+def in_unfinished(state: Path, statement: str) -> list[tuple[int, ...]]:
+    """In the database that a first start is making, whether its Postgres runs or not."""
+    server = PostgresServer.running(state) or PostgresServer.start(state)
+    url = server.url(label_studio.UNFINISHED)
+    with closing(psycopg2.connect(**store.arguments(url))) as connection:
         connection.autocommit = True
-        connection.cursor().execute("DELETE FROM django_migrations WHERE id % 2 = 0")
+        cursor = connection.cursor()
+        cursor.execute(statement)
+        return list(cursor.fetchall()) if cursor.description else []
 
 
 @pytest.fixture
@@ -106,9 +120,13 @@ def ask(endpoints: Endpoints, path: str) -> httpx.Response:
     )
 
 
-def settle(claim: Callable[[], bool]) -> bool:
+def settle(claim: Callable[[], bool], *, timeout_seconds: float = 60) -> bool:
     return processes.wait_until(
-        claim, timeout_seconds=60, sleep=time.sleep, now=time.monotonic, step_seconds=0.1
+        claim,
+        timeout_seconds=timeout_seconds,
+        sleep=time.sleep,
+        now=time.monotonic,
+        step_seconds=0.1,
     )
 
 
