@@ -20,18 +20,19 @@ from hitl.evaluation.thresholds import (
 )
 
 _MOST_LABELS = 1_000_000
+_SHORTEST_RUN = 5  # fewer highest scores say nothing of how pure they are
 
 
 @dataclass(frozen=True, slots=True)
 class Shortfall:
     """Why an obligation has no threshold, and what would settle it.
 
-    `more` labels of this kind: `violating`, items that violate, from even draws; `top`, of the
-    highest scores. None: no number of them would, as long as labels say what they say now.
+    `more` labels of this kind: `even` draws from everything; `violating`, those of them that turn
+    out to violate. None: no number of them would, as long as labels say what they say now.
     """
 
     metric: Literal["precision", "recall"]
-    kind: Literal["violating", "top"]
+    kind: Literal["violating", "even"]
     more: int | None
     words: str
 
@@ -179,21 +180,34 @@ def _without_precision(
             f"precision of {at_least:g} needs {least} labels among the highest scores, and there "
             f"are {n} in all: {least - n} more"
         )
-        return Shortfall("precision", "top", least - n, words)
-    top = np.argsort(-scores, kind="stable")[:least]
-    errors = int(least - violating[top].sum())
-    needed = labels_to_certify(errors, least, at_least=at_least, confidence=confidence)
-    if needed is None:
-        words = (
-            f"{errors} of the {least} highest scores do not violate, more than a precision of "
-            f"{at_least:g} allows: a better model is needed, not more labels"
+        return Shortfall("precision", "even", least - n, words)
+    # Of every run of highest scores: how many even draws would fill it well enough?
+    errors = np.cumsum(1.0 - violating[np.argsort(-scores, kind="stable")]).astype(int)
+    runs = np.unique(np.geomspace(_SHORTEST_RUN, n, 60).astype(int))
+    draws = [
+        (needed * n / k, k)
+        for k in runs.tolist()
+        if (
+            needed := labels_to_certify(
+                int(errors[k - 1]), k, at_least=at_least, confidence=confidence
+            )
         )
-        return Shortfall("precision", "top", None, words)
+    ]
+    if not draws:
+        top = min(n, least)
+        words = (
+            f"{errors[top - 1]} of the {top} highest scores do not violate, and no fewer of them "
+            f"are pure enough for a precision of {at_least:g}: the model does not put what "
+            "violates on top, and must learn more before more audit labels would help"
+        )
+        return Shortfall("precision", "even", None, words)
+    wanted, run = min(draws)
+    more = max(math.ceil(wanted) - n, 1)
     words = (
-        f"precision of {at_least:g} needs about {needed} labels of scores as high as the "
-        f"{least} highest now: {needed - least} more"
+        f"of {n} labels the {run} highest scores are pure enough for a precision of {at_least:g}, "
+        f"too few to be sure; about {n + more} even draws are needed: {more} more"
     )
-    return Shortfall("precision", "top", needed - least, words)
+    return Shortfall("precision", "even", more, words)
 
 
 def _without_recall(positives: int, at_least: float, confidence: float) -> Shortfall:
