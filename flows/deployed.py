@@ -39,6 +39,7 @@ LABELS_READY = "hitl.labels.ready"
 SNAPSHOT_FROZEN = "hitl.snapshot.frozen"
 CHALLENGER_TRAINED = "hitl.challenger.trained"
 CHAMPION_PROMOTED = "hitl.champion.promoted"
+CHAMPION_DECIDED = "hitl.champion.decided"
 CERTIFICATES_ISSUED = "hitl.certificates.issued"
 CERTIFICATE_WITHDRAWN = "hitl.certificate.withdrawn"
 SKIPPED = "Skipped"
@@ -213,6 +214,8 @@ def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str,
         return [(CHALLENGER_TRAINED, {"model_version": report["model_version"]})]
     if name == "promote_champion" and report["promoted"]:
         return [(CHAMPION_PROMOTED, {"model_version": report["model_version"]})]
+    if name == "rescore" and report["is_first"]:
+        return [(CHAMPION_DECIDED, {"model_version": report["model_version"]})]
     if name == "monitor" and (gone := sum(one["is_withdrawn"] for one in report["watched"])):
         model_version = report["model_version"]
         return [(CERTIFICATE_WITHDRAWN, {"model_version": model_version, "certificates": gone})]

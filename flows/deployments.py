@@ -94,7 +94,10 @@ def deployments() -> list[RunnerDeployment]:
         (
             deployed.freeze_snapshot,
             "15 3 * * *",
-            _on(deployed.LABELS_READY, "freeze-snapshot"),
+            [
+                *_on(deployed.LABELS_READY, "freeze-snapshot"),
+                *_on(deployed.CERTIFICATE_WITHDRAWN, "freeze-snapshot"),
+            ],
         ),
         (
             deployed.train_challenger,
@@ -117,7 +120,8 @@ def deployments() -> list[RunnerDeployment]:
         ),
         (deployed.measure, "30 4 * * *", []),
         (deployed.monitor, "40 4 * * *", []),
-        (deployed.certify, "50 4 * * 1", []),
+        # Certificates are a model's own: a new champion decides nothing alone before it has some.
+        (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
         (deployed.retain, "20 5 * * *", []),
     ]
     return [

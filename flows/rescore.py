@@ -35,11 +35,15 @@ class NoChampion(NotYet):
 
 @dataclass(frozen=True, slots=True)
 class RescoreReport:
-    """How many items the champion looked at, and how many decisions are new."""
+    """How many items the champion looked at, and how many decisions are new.
+
+    `is_first`: it had decided on nothing before.
+    """
 
     model_version: ModelVersion
     items: int
     new: int
+    is_first: bool = False
 
 
 def rescore(
@@ -69,6 +73,7 @@ def rescore(
             champion = registry.champion(tx, policy.name)
             if champion is None:
                 raise NoChampion(policy.name)
+            is_first = not decisions.has_decided(tx, champion.model_version)
             thresholds, since_when = _as_certified(tx, policy, champion.model_version, by)
             since = decisions.database_clock(tx) - within if within else None
             total = decisions.count_scorable(tx, policy_id=policy.policy_id, since=since)
@@ -116,7 +121,7 @@ def rescore(
             if progress:
                 progress(done, total)
     log.info("rescored", model_version=champion.model_version, items=done, new=new)
-    return RescoreReport(champion.model_version, done, new)
+    return RescoreReport(champion.model_version, done, new, is_first=is_first and new > 0)
 
 
 def _as_certified(

@@ -100,6 +100,7 @@ def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
         ("freeze_snapshot", {"is_new": True, "snapshot_id": "s1"}, "hitl.snapshot.frozen"),
         ("train_challenger", {"is_new": True, "model_version": "m1"}, "hitl.challenger.trained"),
         ("promote_champion", {"promoted": True, "model_version": "m1"}, "hitl.champion.promoted"),
+        ("rescore", {"is_first": True, "model_version": "m1"}, "hitl.champion.decided"),
         (
             "certify",
             {"model_version": "m1", "found": [{"is_new": False}, {"is_new": True}]},
@@ -127,6 +128,7 @@ def test_a_step_that_made_something_new_sets_off_the_next(
         ("train_challenger", {"is_new": False, "model_version": "m1"}),
         ("promote_champion", {"promoted": False, "model_version": "m1"}),
         ("select_batch", {"is_new": True}),
+        ("rescore", {"is_first": False, "model_version": "m1"}),
         ("certify", {"model_version": "m1", "found": [{"is_new": False}]}),
         ("monitor", {"model_version": "m1", "watched": [{"is_withdrawn": False}]}),
     ],

@@ -34,6 +34,7 @@ def test_a_round_ends_with_a_champion_its_card_its_decisions_and_its_figures(
     trained = train(engine, policy, tmp_path)
     version = crown(engine, policy, tmp_path)
     scored = rescore(engine, policy=policy)
+    again = rescore(engine, policy=policy)
     # From when production decided until the champion has.
     end = datetime.now(UTC) + timedelta(days=1)
     report = measure(engine, policy=policy, start=NOON, end=end)
@@ -42,7 +43,8 @@ def test_a_round_ends_with_a_champion_its_card_its_decisions_and_its_figures(
     assert (72, 48) == (trained.training_examples, trained.test_examples)
     assert version in (tmp_path / "cards" / f"{version}.md").read_text()
     # Everything but the 72 items it was trained on.
-    assert (328, 328) == (scored.items, scored.new)
+    assert (328, 328, True) == (scored.items, scored.new, scored.is_first)
+    assert (328, 0, False) == (again.items, again.new, again.is_first)
     assert {"production", version} == set(report.by_model)
     champion = {
         (one.metric, one.category): one

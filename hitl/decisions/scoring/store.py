@@ -70,6 +70,15 @@ def read_scorable(
     ]
 
 
+def has_decided(tx: Connection, model_version: ModelVersion) -> bool:
+    """Has this model decided on anything yet?"""
+    found: bool = tx.execute(
+        text("SELECT EXISTS (SELECT FROM newest_decisions WHERE model_version = :model_version)"),
+        {"model_version": model_version},
+    ).scalar_one()
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class DecidedItem:
     """The beginning of an item's text, and what the newest decision on it said."""
