@@ -213,7 +213,7 @@ def test_what_is_unavailable_is_tried_again_until_it_answers(
         calls.append(world.policy.name)
         if len(calls) < 3:
             raise Unavailable("the tea is not ready; wait") from ValueError(CANARY)
-        return {"items": 1}
+        return {"items": 1, "is_first": False}
 
     monkeypatch.setattr(steps, "rescore", flaky)
     monkeypatch.setattr(deployed, "attempt", deployed.attempt.with_options(retry_delay_seconds=0))
@@ -292,7 +292,9 @@ def test_a_run_that_finds_another_at_work_is_skipped_and_no_failure(stack: Stack
 
 
 @pytest.mark.usefixtures("prefect")
-def test_registering_twice_leaves_ten_deployments_four_automations_and_what_was_paused() -> None:
+def test_registering_twice_leaves_twelve_deployments_eight_automations_and_what_was_paused() -> (
+    None
+):
     first = deployments.register()
     before = ask(registered)
     ask(lambda client: pause(client, "measure/hitl"))
@@ -301,7 +303,7 @@ def test_registering_twice_leaves_ten_deployments_four_automations_and_what_was_
 
     after = ask(registered)
     assert first == again
-    assert (10, 4) == (len(before["deployments"]), len(before["automations"]))
+    assert (12, 8) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])
