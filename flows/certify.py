@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 import sampling
-from flows.rescore import NoChampion
+from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
 from hitl.evaluation.store import Judged, read_audit, read_judged
@@ -83,9 +83,7 @@ def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> Certify
         DatabaseUnavailable: Postgres is away; nothing was issued.
     """
     with single_flight(engine, f"certify {policy.name}"), begin(engine) as tx:
-        champion = registry.champion(tx, policy.name)
-        if champion is None:
-            raise NoChampion(policy.name)
+        champion = champion_of(tx, policy)
         now = decisions.database_clock(tx)
         judged = judged_since(
             tx,

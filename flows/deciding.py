@@ -47,9 +47,9 @@ def decide(
 ) -> list[Action]:
     """What is to be done with each item.
 
-    The action of a category whose certified threshold it reaches, the strictest if several; allow
-    where every category of the policy has a certified threshold and it lies below all of them;
-    else a person looks.
+    Block where it reaches the certified threshold of a category whose action that is; allow where
+    every category of the policy has a certified threshold and it lies below all of them; else a
+    person looks.
 
     Args:
         probabilities: shape (N, C), NaN where the model does not know the category.

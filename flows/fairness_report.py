@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from flows.certify import judged_since
 from flows.drawing import INK, SURE, UNSURE, as_svg, bare
 from flows.measure import questions
-from flows.rescore import NoChampion
-from hitl import evaluation, registry
+from flows.rescore import champion_of
+from hitl import evaluation
 from hitl.db import begin
 from hitl.evaluation import Gap
 from hitl.policy import Policy
@@ -43,9 +43,7 @@ def fairness_report(
         NoChampion: nothing was promoted yet.
     """
     with begin(engine) as tx:
-        champion = registry.champion(tx, policy.name)
-        if champion is None:
-            raise NoChampion(policy.name)
+        champion = champion_of(tx, policy)
         judged = judged_since(
             tx, policy=policy, model_version=champion.model_version, start=start, end=end
         )

@@ -8,7 +8,7 @@ import numpy as np
 from sqlalchemy import Connection, Engine
 
 from flows.certify import even_draw, judged_since, slices
-from flows.rescore import NoChampion
+from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
 from hitl.policy import Policy
@@ -60,9 +60,7 @@ def monitor(engine: Engine, *, policy: Policy) -> MonitorReport:
         DatabaseUnavailable: Postgres is away; what was withdrawn stays so.
     """
     with single_flight(engine, f"monitor {policy.name}"), begin(engine) as tx:
-        champion = registry.champion(tx, policy.name)
-        if champion is None:
-            raise NoChampion(policy.name)
+        champion = champion_of(tx, policy)
         standing = registry.standing_certificates(
             tx, policy=policy, model_version=champion.model_version
         )

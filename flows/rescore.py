@@ -33,6 +33,18 @@ class NoChampion(NotYet):
         self.policy_name = policy_name
 
 
+def champion_of(tx: Connection, policy: Policy) -> registry.ModelRecord:
+    """The policy's champion.
+
+    Raises:
+        NoChampion: nothing was promoted yet.
+    """
+    champion = registry.champion(tx, policy.name)
+    if champion is None:
+        raise NoChampion(policy.name)
+    return champion
+
+
 @dataclass(frozen=True, slots=True)
 class RescoreReport:
     """How many items the champion looked at, and how many decisions are new.
@@ -70,9 +82,7 @@ def rescore(
     """
     with single_flight(engine, f"rescore {policy.name}"):
         with begin(engine) as tx:
-            champion = registry.champion(tx, policy.name)
-            if champion is None:
-                raise NoChampion(policy.name)
+            champion = champion_of(tx, policy)
             is_first = not decisions.has_decided(tx, champion.model_version)
             thresholds, since_when = _as_certified(tx, policy, champion.model_version, by)
             since = decisions.database_clock(tx) - within if within else None

@@ -14,10 +14,8 @@ from hitl import registry
 from hitl.db import DatabaseRefused, begin
 from hitl.policy import Obligation, Policy
 from hitl.recipe import CertifyRecipe
-from hitl.records import EntryId, EntryState
 from tests.flows.models import count, crown, train
 from tests.flows.worlds import fill, gold, label_batch
-from tests.labels.builders import annotate, move
 
 pytestmark = pytest.mark.postgres
 
@@ -170,28 +168,9 @@ def test_without_a_champion_there_is_nothing_to_certify(engine: Engine) -> None:
         monitor(engine, policy=policy)
 
 
-def answer_wrongly(engine: Engine, policy: Policy, *, batches: int) -> None:
-    """Reviewers of a changed world: what was hate is none any more."""
-    from flows.select_batch import select_batch
-    from hitl.db import schema
-    from hitl.labels import resolve_entries
-    from hitl.records import BatchId
-    from tests.flows.worlds import RECIPE
-
-    for k in range(batches):
-        name = f"changed{k}"
-        select_batch(
-            engine, batch_id=BatchId(name), policy=policy, recipe=RECIPE, seed=k, model=None
-        )
-        with begin(engine) as tx:
-            rows = tx.execute(
-                schema.entries.select().where(schema.entries.c.batch_id == name)
-            ).all()
-            ids = [EntryId(row.entry_id) for row in rows]
-            move(tx, ids, EntryState.DISPATCHED)
-            for row in rows:
-                annotate(tx, EntryId(row.entry_id), gold(row.item_id) | {"hate": False})
-            resolve_entries(tx, ids, policy)
+def harmless_now(item_id: str) -> dict[str, bool]:
+    """What reviewers of a changed world say: what was hate is none any more."""
+    return gold(item_id) | {"hate": False}
 
 
 def test_a_promise_that_no_longer_holds_is_withdrawn_and_review_comes_back(
@@ -201,7 +180,8 @@ def test_a_promise_that_no_longer_holds_is_withdrawn_and_review_comes_back(
     certify(engine, policy=policy, recipe=RULES)
     rescore(engine, policy=policy)
     quiet = monitor(engine, policy=policy)
-    answer_wrongly(engine, policy, batches=4)
+    for k in range(4):
+        label_batch(engine, policy, batch_id=f"changed{k}", seed=k, answer=harmless_now)
 
     report = monitor(engine, policy=policy)
     rescore(engine, policy=policy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import numpy as np
@@ -82,8 +83,15 @@ def fill(engine: Engine, *, items: int = 400) -> Policy:
     return policy
 
 
-def label_batch(engine: Engine, policy: Policy, *, batch_id: str, seed: int = 1) -> int:
-    """Choose a batch by the real flow and let a careful reviewer answer all of it."""
+def label_batch(
+    engine: Engine,
+    policy: Policy,
+    *,
+    batch_id: str,
+    seed: int = 1,
+    answer: Callable[[str], dict[str, bool]] = gold,
+) -> int:
+    """Choose a batch by the real flow and let a reviewer answer all of it, carefully by default."""
     select_batch(
         engine, batch_id=BatchId(batch_id), policy=policy, recipe=RECIPE, seed=seed, model=None
     )
@@ -94,7 +102,7 @@ def label_batch(engine: Engine, policy: Policy, *, batch_id: str, seed: int = 1)
         entry_ids = [EntryId(row.entry_id) for row in rows]
         move(tx, entry_ids, EntryState.DISPATCHED)
         for row in rows:
-            annotate(tx, EntryId(row.entry_id), gold(row.item_id))
+            annotate(tx, EntryId(row.entry_id), answer(row.item_id))
         resolve_entries(tx, entry_ids, policy)
     return len(rows)
 
