@@ -81,9 +81,9 @@ class PostgresServer:
         """The same for another role."""
         return f"postgresql+psycopg2://{role}:{password}@127.0.0.1:{self.port}/{database}"
 
-    def create_database(self, name: str, *, owner: str | None = None) -> bool:
+    def create_database(self, name: str) -> bool:
         """Make the database if it is missing. True if it was."""
-        return store.ensure_database(self.url("postgres"), name=name, owner=owner)
+        return store.ensure_database(self.url("postgres"), name=name)
 
     def why_silent(self) -> str | None:
         """None if it answers a `SELECT 1`, else the reason."""

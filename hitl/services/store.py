@@ -45,15 +45,13 @@ def ensure_role(url: str, *, name: str, password: str) -> None:
         cursor.execute(statement.format(sql.Identifier(name), sql.Literal(password)))
 
 
-def ensure_database(url: str, *, name: str, owner: str | None = None) -> bool:
+def ensure_database(url: str, *, name: str) -> bool:
     """Create the database if it is missing. True if it was."""
     with _open(url) as cursor:
         cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
         if cursor.fetchone():
             return False
         statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
-        if owner is not None:
-            statement += sql.SQL(" OWNER {}").format(sql.Identifier(owner))
         try:
             cursor.execute(statement)
         except psycopg2.errors.DuplicateDatabase:  # another process was quicker
