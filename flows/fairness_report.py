@@ -56,6 +56,7 @@ def fairness_report(
             flagged,
             judged.inclusion_probability,
             getattr(judged, slicing).tolist(),
+            variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
         )
     ]

@@ -125,6 +125,7 @@ def _tables(
             truth=np.stack([truth for _, truth, _ in asked], axis=1),
             flagged=np.stack([flagged for _, _, flagged in asked], axis=1),
             inclusion_probability=judged.inclusion_probability,
+            variance_weight=judged.variance_weight,
             groups=np.array([number[one] for one in of_item.tolist()], dtype=np.int64),
             size=len(values),
             kind=kind,

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from hitl.evaluation.arrays import answers, floats, level, same_length
+from hitl.evaluation.arrays import answers, level, same_length
 from hitl.evaluation.comparisons import benjamini_hochberg, holm
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import Estimate, estimate
+from hitl.evaluation.estimators import Estimate, drawn_with, estimate
 from hitl.evaluation.intervals import newcombe
 
 Verdict = Literal["insufficient_evidence", "gap", "no_gap_shown"]
@@ -48,6 +48,7 @@ def gaps(
     inclusion_probability: ArrayLike,
     slices: Sequence[str],
     *,
+    variance_weight: ArrayLike | None = None,
     metrics: Sequence[str] = GAP_METRICS,
     confidence: float = 0.95,
     is_gate: bool = False,
@@ -56,7 +57,7 @@ def gaps(
     """Every slice against the rest, most surely different first, then by name.
 
     Args:
-        truth, flagged, inclusion_probability: as `estimate`, shape (N,).
+        truth, flagged, inclusion_probability, variance_weight: as `estimate`, shape (N,).
         slices: shape (N,), such as the language of each item.
         is_gate: adjust so that one wrong alarm among all is rare (Holm), not so that most alarms
             are right (Benjamini and Hochberg).
@@ -68,7 +69,7 @@ def gaps(
     """
     level("confidence", confidence)
     said, flags = answers("truth", truth), answers("flagged", flagged)
-    chance = floats("inclusion_probability", inclusion_probability)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
     values = np.asarray(slices, dtype=object)
     if values.shape != said.shape:
         raise BadArrays("slices", f"has shape {values.shape} beside a truth of {said.shape}")
@@ -83,6 +84,7 @@ def gaps(
             truth=said[rows],
             flagged=flags[rows],
             inclusion_probability=chance[rows],
+            variance_weight=spread[rows],
             confidence=confidence,
             kind="descriptive",
             largest_weight=largest_weight,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2, norm
 
-from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level
 from hitl.evaluation.errors import BadArrays, UnknownMetric
 from hitl.evaluation.estimators import (
     HEAVIEST_SHARE,
@@ -19,6 +19,7 @@ from hitl.evaluation.estimators import (
     Cells,
     Estimate,
     Kind,
+    drawn_with,
 )
 
 
@@ -68,7 +69,7 @@ class _Sums:
     count: FloatArray
     random: FloatArray  # weight of what was drawn by chance
     certain: FloatArray  # weight of what was sure to be drawn
-    variance: FloatArray  # (1 - chance) weight^2
+    variance: FloatArray  # of a total of ones
     squares: FloatArray  # weight^2
     heaviest: FloatArray
     heaviest_random: FloatArray
@@ -82,6 +83,7 @@ def estimate_tables(
     inclusion_probability: ArrayLike,
     groups: ArrayLike,
     size: int,
+    variance_weight: ArrayLike | None = None,
     confidence: float = 0.95,
     kind: Kind = "certified",
     largest_weight: float | None = None,
@@ -98,7 +100,7 @@ def estimate_tables(
         flagged: shape (N, C).
         inclusion_probability: shape (N,), in (0, 1]; NaN where there is none.
         groups: shape (N,), the slice of each item, from 0 to `size` - 1.
-        largest_weight, min_events: see `estimate`.
+        variance_weight, largest_weight, min_events: see `estimate`.
 
     Raises:
         UnknownMetric, BadArrays, BadLevel: as `estimate`.
@@ -110,7 +112,9 @@ def estimate_tables(
     if kind not in ("certified", "descriptive"):
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
-    sums, excluded, unknown = _sums(truth, flagged, inclusion_probability, groups, size)
+    sums, excluded, unknown = _sums(
+        truth, flagged, inclusion_probability, variance_weight, groups, size
+    )
     for metric in wanted:
         yield _table(
             metric, sums, excluded, unknown,
@@ -120,12 +124,12 @@ def estimate_tables(
 
 
 def _sums(
-    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike, groups: ArrayLike,
-    size: int,
+    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike,
+    variance_weight: ArrayLike | None, groups: ArrayLike, size: int,
 ) -> tuple[_Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
     said = answers("truth", truth, dimensions=2)
     flags = answers("flagged", flagged, dimensions=2)
-    chance = floats("inclusion_probability", inclusion_probability)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
     group = np.asarray(groups, dtype=np.int64)
     items, categories = said.shape
     if flags.shape != said.shape or len(chance) != items or group.shape != (items,):
@@ -135,8 +139,6 @@ def _sums(
     if items and not (group.min() >= 0 and group.max() < size):
         raise BadArrays("groups", f"holds a slice outside 0 to {size - 1}")
     measures = ~np.isnan(chance)
-    if not ((chance[measures] > 0.0) & (chance[measures] <= 1.0)).all():
-        raise BadArrays("inclusion_probability", "holds a number outside (0, 1]")
     answered = ~np.isnan(said)
     subject = group[:, None] * categories + np.arange(categories)
 
@@ -149,28 +151,28 @@ def _sums(
     unknown = counts(~answered & measures[:, None])
     rows, columns = np.nonzero(answered & measures[:, None])
     cell = subject[rows, columns] * 4 + (2 * said[rows, columns] + flags[rows, columns]).astype(int)
-    pi = chance[rows]
-    weight = 1.0 / pi
+    weight, spread = 1.0 / chance[rows], spread[rows]
     shape = (size, categories, 2, 2)
     cells = size * categories * 4
 
     def total(values: FloatArray | None) -> FloatArray:
         return np.bincount(cell, weights=values, minlength=cells).astype(float).reshape(shape)
 
-    random = np.where(pi < 1.0, weight, 0.0)
-    certain = total(weight - random)
-    heaviest = np.zeros(cells)
-    np.maximum.at(heaviest, cell, random)
-    heaviest_random = heaviest.reshape(shape)
+    random = np.where(spread > 0.0, weight, 0.0)
+
+    def heaviest(values: FloatArray) -> FloatArray:
+        most = np.zeros(cells)
+        np.maximum.at(most, cell, values)
+        return most.reshape(shape)
+
     sums = _Sums(
         count=total(None),
         random=total(random),
-        certain=certain,
-        variance=total((weight - 1.0) * weight),
+        certain=total(weight - random),
+        variance=total(spread),
         squares=total(weight * weight),
-        # What was sure to be drawn weighs 1, and everything else more.
-        heaviest=np.where(certain > 0.0, np.maximum(heaviest_random, 1.0), heaviest_random),
-        heaviest_random=heaviest_random,
+        heaviest=heaviest(weight),
+        heaviest_random=heaviest(random),
     )
     return sums, excluded, unknown
 
