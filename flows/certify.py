@@ -131,11 +131,15 @@ def even_draw(judged: Judged, rows: NDArray[np.bool_], *, salt: str) -> NDArray[
     at = np.flatnonzero(rows)
     if not len(at):
         return at
-    numbers = sampling.keyed_uniforms(
-        [str(one) for one in judged.item_ids[at]], key=_KEY, round_id=salt
-    )
+    numbers = keyed(judged, at, salt=salt)
     chance = judged.inclusion_probability[at] * judged.stands_for[at]
     return at[evaluation.thin(chance, numbers, least=judged.least_chance[at])]
+
+
+def keyed(judged: Judged, at: NDArray[np.intp], *, salt: str) -> NDArray[np.float64]:
+    """A number in [0, 1) of each of these items' own, the same each time."""
+    names = [str(one) for one in judged.item_ids[at]]
+    return sampling.keyed_uniforms(names, key=_KEY, round_id=salt).astype(np.float64)
 
 
 def slices(judged: Judged, by: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:

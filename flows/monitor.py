@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from flows.certify import even_draw, judged_since, slices
+from flows.certify import judged_since, keyed, slices
 from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
@@ -52,7 +52,9 @@ class MonitorReport:
 def monitor(engine: Engine, *, policy: Policy) -> MonitorReport:
     """Look at every standing certificate of the champion, and withdraw what does not hold.
 
-    Only audit labels answered after the issue count, in the order in which they were answered.
+    Only audit labels answered after the issue count, in the order in which they were answered. Each
+    was drawn evenly from what no batch had drawn before, or is thinned to that: the bet is on the
+    stream as it comes, so items that waited longer need not be thinned.
 
     Raises:
         NoChampion: nothing was promoted yet.
@@ -99,7 +101,9 @@ def _watch(
     late = np.array([when > one.issued_at for when in judged.answered_at], dtype=bool)
     known = ~np.isnan(truth) & ~np.isnan(scores)
     concerns = scores >= threshold if finding.metric == "precision" else truth == 1.0
-    kept_rows = even_draw(judged, rows & late & known & concerns, salt=model_version)
+    # Even within the batch that drew it, whatever comes later: what was looked at once stays.
+    numbers = keyed(judged, np.arange(len(judged)), salt=model_version)
+    kept_rows = np.flatnonzero(rows & late & known & concerns & (numbers < judged.evenness))
     order = sorted(kept_rows, key=lambda at: (judged.answered_at[at], str(judged.item_ids[at])))
     held = truth == 1.0 if finding.metric == "precision" else scores >= threshold
     kept = held[order].astype(np.float64)

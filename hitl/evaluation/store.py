@@ -48,7 +48,8 @@ class Judged:
     batches that an item could be in and the near copies it stands for (`stands_for`);
     `variance_weight` (N,) goes with it. No item that the model decided on could have counted for
     more than `largest_weight`, and no question of the same age as a row's for more than one over
-    `least_chance` (N,). `answered_at` (N,) is when its newest label came.
+    `least_chance` (N,). `evenness` (N,) is the least chance of the batch that drew it over its own.
+    `answered_at` (N,) is when its newest label came.
     """
 
     item_ids: NDArray[Any]
@@ -57,6 +58,7 @@ class Judged:
     inclusion_probability: FloatArray
     variance_weight: FloatArray
     least_chance: FloatArray
+    evenness: FloatArray
     language: NDArray[Any]
     surface: NDArray[Any]
     stands_for: FloatArray
@@ -227,6 +229,13 @@ def read_judged(
         inclusion_probability=1.0 / (found.weight * stands_for),
         variance_weight=_of_copies(found.weight, found.variance, stands_for),
         least_chance=found.least_chance,
+        evenness=np.array(
+            [
+                one.least / (row.inclusion_probability * one.kept) if one.least else 1.0
+                for one, row in zip((audit.draws[k] for k in batch), rows, strict=True)
+            ],
+            dtype=float,
+        ).clip(max=1.0),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
         stands_for=stands_for,

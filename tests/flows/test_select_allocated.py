@@ -78,6 +78,7 @@ def test_the_ledger_keeps_each_chance_and_labels_count_by_it(engine: Engine) -> 
     assert found.inclusion_probability == pytest.approx(expected)
     assert found.largest_weight == pytest.approx(1 / draw["least"])
     assert found.least_chance == pytest.approx(np.full(40, draw["least"]))
+    assert found.evenness == pytest.approx(draw["least"] / np.array(expected))
     weight = 1 / np.array(expected)
     assert found.variance_weight == pytest.approx(weight * (weight - 1))
 
