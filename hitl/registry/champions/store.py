@@ -135,6 +135,21 @@ def promoted_at(tx: Connection, model_version: ModelVersion) -> datetime:
     return moment
 
 
+def first_promoted_at(tx: Connection, model_version: ModelVersion) -> datetime:
+    """When it first became champion: what it decided before, it decided as a shadow.
+
+    Raises:
+        NeverPromoted: it never was.
+    """
+    oldest = select(func.min(promotions.c.promoted_at)).where(
+        promotions.c.model_version == model_version
+    )
+    moment: datetime | None = tx.execute(oldest).scalar_one()
+    if moment is None:
+        raise NeverPromoted(model_version)
+    return moment
+
+
 def make_challenger(tx: Connection, model_version: ModelVersion) -> None:
     """Let a trained version stand as challenger. Safe to repeat.
 
