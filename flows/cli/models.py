@@ -169,8 +169,12 @@ def show_verdict(found: Any, *, as_json: bool) -> None:
         return
     before = found.champion_before or "none"
     say(f"{found.model_version} against {before}: {found.decision}")
-    for reason in found.reasons:
-        say(f"  {reason}")
+    slices = [one.outcome == "noted" and bool(one.slice_name) for one in found.numbers]
+    for reason, is_aside in zip(found.reasons, slices, strict=True):
+        if not is_aside:
+            say(f"  {reason}")
+    if any(slices):
+        say(f"  noted: {sum(slices)} more of languages and surfaces; --json has them")
     if found.verdict_id is not None:
         say(f"kept as verdict {found.verdict_id}; `hitl verdicts --json` has its numbers")
     if found.promoted:

@@ -18,7 +18,7 @@ from hitl.registry.errors import (
     NotPromotable,
     UnknownModelVersion,
 )
-from hitl.registry.rules import PROMOTION, ROLLBACK, Change, check_promotion, standing
+from hitl.registry.rules import PROMOTION, ROLLBACK, Change, Verdict, check_promotion, standing
 from hitl.registry.store import (
     ModelRecord,
     champion,
@@ -204,9 +204,7 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
             characters_read=metrics.get("characters_read"),
             figures=evaluations_of(tx, model_version, record.snapshot_id),
             decision=verdict.decision if verdict else None,
-            reasons=[f"{one['outcome']}: {one['words']}" for one in verdict.reasons]
-            if verdict
-            else (),
+            reasons=_told(verdict),
             judged_beside=verdict.champion if verdict else None,
             promoted_at=change.promoted_at if change else None,
             approved_by=change.approved_by if change else None,
@@ -214,6 +212,15 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
             data_note=record.data_note,
         )
     )
+
+
+def _told(verdict: Verdict | None) -> list[str]:
+    """The reasons of a verdict for a page: what is only noted of a slice would fill it."""
+    return [
+        f"{one['outcome']}: {one['words']}"
+        for one in (verdict.reasons if verdict else ())
+        if not (one["outcome"] == "noted" and one.get("slice_name"))
+    ]
 
 
 def _lock_policy(tx: Connection, policy_name: str) -> None:
