@@ -38,6 +38,7 @@ from hitl.faults import place_of
 LABELS_READY = "hitl.labels.ready"
 SNAPSHOT_FROZEN = "hitl.snapshot.frozen"
 CHALLENGER_TRAINED = "hitl.challenger.trained"
+CHALLENGER_DECIDED = "hitl.challenger.decided"
 CHAMPION_PROMOTED = "hitl.champion.promoted"
 CHAMPION_DECIDED = "hitl.champion.decided"
 CERTIFICATES_ISSUED = "hitl.certificates.issued"
@@ -212,6 +213,8 @@ def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str,
         return [(SNAPSHOT_FROZEN, {"snapshot_id": report["snapshot_id"]})]
     if name == "train_challenger" and report["is_new"]:
         return [(CHALLENGER_TRAINED, {"model_version": report["model_version"]})]
+    if name == "shadow" and report["is_first"]:
+        return [(CHALLENGER_DECIDED, {"model_version": report["model_version"]})]
     if name == "promote_champion" and report["promoted"]:
         return [(CHAMPION_PROMOTED, {"model_version": report["model_version"]})]
     if name == "rescore" and report["is_first"]:
@@ -276,6 +279,12 @@ async def train_challenger(
     return await _run("train_challenger", snapshot_id=snapshot_id, seed=seed, data_note=data_note)
 
 
+@flow(name="shadow", persist_result=False)
+async def shadow() -> Any:
+    """Let the challenger decide beside the champion, on record only."""
+    return await _run("shadow")
+
+
 @flow(name="promote-champion", persist_result=False)
 async def promote_champion(approved_by: str = "gate") -> Any:
     """Judge the challenger against the champion, and promote it if the gate says so."""
@@ -319,6 +328,7 @@ ALL = (
     collect_annotations,
     freeze_snapshot,
     train_challenger,
+    shadow,
     promote_champion,
     rescore,
     measure,

@@ -27,12 +27,17 @@ def judge_alone(
         policy.category_ids,
         thresholds=[one.threshold for one in policy.category],
         groups=[one.group_id for one in test],
-        slices={
-            "language": largest([one.language or "unknown" for one in test]),
-            "surface": largest([one.surface or "unknown" for one in test]),
-        },
+        slices=slices_of(test),
         seed=seed,
     )
+
+
+def slices_of(examples: Sequence[Example]) -> dict[str, list[str]]:
+    """By what figures are told apart: each example's language and surface."""
+    return {
+        "language": largest([one.language or "unknown" for one in examples]),
+        "surface": largest([one.surface or "unknown" for one in examples]),
+    }
 
 
 def truth_of(examples: list[Example], policy: Policy) -> NDArray[np.float64]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from flows.bundles import BundleLost, load_registered
-from flows.judging import truth_of
+from flows.gate_evidence import read_evidence, weigh
+from flows.judging import slices_of, truth_of
 from flows.model_cards import write_cards
 from flows.plain import plain
 from hitl import datasets, evaluation, logs, registry, training
@@ -46,13 +47,31 @@ class ChallengerOfAnotherPolicy(NotYet):
 
 @dataclass(frozen=True, slots=True)
 class PromoteReport:
-    """The verdict and what followed from it. Of the reasons, what decided leads."""
+    """The verdict and what followed from it. Of the reasons, what decided leads; `numbers` are
+    theirs, one for one. `verdict_id` is None where nothing was compared, and so nothing kept."""
 
     model_version: ModelVersion
     champion_before: ModelVersion | None
     decision: str
     promoted: bool
     reasons: tuple[str, ...]
+    verdict_id: int | None = None
+    approved_by: str | None = None
+    numbers: tuple[evaluation.Reason, ...] = ()
+
+
+def challenger_of(tx: Connection, policy: Policy) -> registry.ModelRecord:
+    """The newest challenger that was trained after the champion, for this version of the policy.
+
+    Raises:
+        NoChallenger, ChallengerOfAnotherPolicy: there is none.
+    """
+    challenger = registry.challenger(tx, policy.name)
+    if challenger is None:
+        raise NoChallenger(policy.name)
+    if challenger.policy_id != policy.policy_id:
+        raise ChallengerOfAnotherPolicy(challenger, policy)
+    return challenger
 
 
 def gate(engine: Engine, *, policy: Policy, recipe: Recipe, seed: int) -> PromoteReport:
@@ -64,7 +83,7 @@ def gate(engine: Engine, *, policy: Policy, recipe: Recipe, seed: int) -> Promot
         VerdictStands: the same question had another answer before.
         DatabaseUnavailable: Postgres is away.
     """
-    return _judge(engine, policy=policy, recipe=recipe, seed=seed)[0]
+    return _judge(engine, policy=policy, recipe=recipe, seed=seed)
 
 
 def promote_champion(
@@ -96,18 +115,18 @@ def promote_champion(
     with single_flight(engine, f"promote {policy.name}"):
         # A run that was killed right after its promotion left old cards behind.
         write_cards(engine, cards, policy_name=policy.name)
-        report, verdict_id = _judge(engine, policy=policy, recipe=recipe, seed=seed, force=force)
+        report = _judge(engine, policy=policy, recipe=recipe, seed=seed, force=force)
         if report.decision == "promote" or force:
             with begin(engine) as tx:
                 registry.promote(
                     tx,
                     challenger=report.model_version,
-                    verdict_id=verdict_id,
+                    verdict_id=report.verdict_id,
                     approved_by=approved_by,
                     force=force,
                     note=note,
                 )
-            report = replace(report, promoted=True)
+            report = replace(report, promoted=True, approved_by=approved_by)
             write_cards(engine, cards, policy_name=policy.name)
     log.info(
         "judged",
@@ -120,16 +139,18 @@ def promote_champion(
 
 def _judge(
     engine: Engine, *, policy: Policy, recipe: Recipe, seed: int, force: bool = False
-) -> tuple[PromoteReport, int | None]:
-    """The report, and the id of its verdict: None where nothing was compared."""
+) -> PromoteReport:
     with begin(engine) as tx:
-        challenger = registry.challenger(tx, policy.name)
+        challenger = challenger_of(tx, policy)
         champion = registry.champion(tx, policy.name)
-        if challenger is None:
-            raise NoChallenger(policy.name)
-        if challenger.policy_id != policy.policy_id:
-            raise ChallengerOfAnotherPolicy(challenger, policy)
         snapshot_path = registry.snapshot_path(tx, challenger.snapshot_id)
+        evidence = read_evidence(
+            tx,
+            policy=policy,
+            recipe=recipe,
+            champion=champion.model_version if champion else None,
+            challenger=challenger.model_version,
+        )
     test = [
         one
         for one in datasets.read_snapshot(Path(snapshot_path)).examples
@@ -143,16 +164,24 @@ def _judge(
         # Not kept: once the champion can be read again, there will be a verdict of the two.
         verdict = evaluation.cannot_compare(str(lost))
     else:
-        verdict = _compare(models, test, policy=policy, recipe=recipe, seed=seed)
-        verdict_id = _keep_verdict(engine, verdict, champion, challenger, recipe, force=force)
-    report = PromoteReport(
+        compared = _compare(models, test, policy=policy, recipe=recipe, seed=seed)
+        beside, digest = weigh(
+            evidence, models[0], test,
+            policy=policy, recipe=recipe, challenger=challenger.model_version,
+        )  # fmt: skip
+        verdict = evaluation.verdict_of([*compared.reasons, *beside])
+        verdict_id = _keep_verdict(
+            engine, verdict, champion, challenger, recipe, evidence=digest, force=force
+        )
+    return PromoteReport(
         model_version=challenger.model_version,
         champion_before=champion.model_version if champion else None,
         decision=verdict.decision,
         promoted=False,
         reasons=tuple(str(one) for one in verdict.reasons),
+        verdict_id=verdict_id,
+        numbers=verdict.reasons,
     )
-    return report, verdict_id
 
 
 def _compare(
@@ -174,8 +203,17 @@ def _compare(
         rules=evaluation.GateRules(**recipe.gate.model_dump()),
         thresholds=[one.threshold for one in policy.category],
         groups=[one.group_id for one in test],
+        obligations=_promised(policy),
+        slices=slices_of(test),
         seed=seed,
     )
+
+
+def _promised(policy: Policy) -> dict[str, list[evaluation.PromisedRate]]:
+    return {
+        one.id: [rate for rate in evaluation.RATES if getattr(one.obligation, rate, None)]
+        for one in policy.category
+    }
 
 
 def _keep_verdict(
@@ -185,6 +223,7 @@ def _keep_verdict(
     challenger: registry.ModelRecord,
     recipe: Recipe,
     *,
+    evidence: str,
     force: bool,
 ) -> int:
     try:
@@ -197,6 +236,7 @@ def _keep_verdict(
                 recipe=recipe,
                 decision=verdict.decision,
                 reasons=[plain(one) for one in verdict.reasons],
+                evidence=evidence,
             )
     except registry.VerdictStands as stands:
         if not force:

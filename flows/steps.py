@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from flows.rescore import RescoreReport
     from flows.retain import RetainReport
     from flows.select_batch import BatchReport
+    from flows.shadow import ShadowReport
     from flows.train_challenger import TrainReport
     from flows.weekly_report import WeeklyReport
     from hitl.policy import Policy
@@ -283,6 +284,13 @@ def train_challenger(
         seed=seed if seed is not None else world.recipe.training.seed,
         data_note=data_note,
     )
+
+
+def shadow(world: World, *, progress: Progress = _silent) -> ShadowReport:
+    """Between steps 6 and 7: the challenger decides beside the champion, on record only."""
+    from flows import shadow as step
+
+    return step.shadow(world.engine, policy=world.policy, progress=progress)
 
 
 def gate(world: World, *, progress: Progress = _silent) -> PromoteReport:

@@ -288,6 +288,7 @@ class GateRecipe(_Strict):
     """When a challenger may replace the champion (docs/gate.md)."""
 
     margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
+    obligation_margin: Annotated[float, Field(ge=0.0, le=0.5)] = 0.05
     min_test_items: Annotated[int, Field(ge=1)] = 40
     min_category_positives: Annotated[int, Field(ge=5)] = 50
     max_nll_increase: Annotated[float, Field(ge=0.0)] = 0.02

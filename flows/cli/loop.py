@@ -173,6 +173,15 @@ def train(
 
 
 @app.command()
+def shadow(as_json: AsJson = False) -> None:
+    """Let the challenger decide beside the champion, on record only: the gate compares the two.
+
+    Example: hitl shadow
+    """
+    show_report("ran along", _step("deciding", "shadow", as_json=as_json), as_json=as_json)
+
+
+@app.command()
 def gate(as_json: AsJson = False) -> None:
     """Judge the challenger against the champion on the same items; promotes nothing.
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from flows.cli.output import say, show_json
+from flows.cli.output import progress, say, show_json, show_table
+from flows.plain import plain
 from flows.wiring import open_world
 from hitl.db import begin
 from hitl.errors import Refused
@@ -39,27 +40,85 @@ def approver(given: str | None) -> str:
 @app.command()
 def rollback(
     note: Annotated[str, typer.Option(help="Why; kept with the rollback.")],
+    leaving: Annotated[
+        str | None, typer.Option(help="The version to leave; else the champion.")
+    ] = None,
+    rescore: Annotated[
+        bool, typer.Option(help="Let it decide at once on what is open and measured.")
+    ] = True,
     approved_by: Annotated[str | None, typer.Option(help="Who; else the login name.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Bring back the champion before this one.
+    """Bring back the champion before this one, with its calibration and its certified thresholds.
+
+    It then decides again on what is open, as `hitl rescore` does (--no-rescore leaves that). A
+    second rollback right after one is refused unless --leaving names the champion, so that a
+    command typed twice goes back once.
 
     Example: hitl rollback --note "false alarms on reports since Tuesday"
     """
+    from flows import steps
     from flows.rollback import rollback as go_back
 
-    with open_world() as world:
-        back = go_back(
+    with open_world() as world, progress("deciding", quiet=as_json) as tick:
+        found = go_back(
             world.engine,
             policy=world.policy,
             cards=world.settings.state_folder / "cards",
             approved_by=approver(approved_by),
             note=note,
+            leaving=ModelVersion(leaving) if leaving else None,
+        )
+        # Told before it decides: whatever becomes of that, the champion is another one.
+        if as_json:
+            show_json(found)
+        else:
+            say(f"champion is {found.champion} again, and {found.left} is not")
+        if rescore:
+            decided = steps.rescore(world, progress=tick)
+            if not as_json:
+                say(f"it decided on {decided.items:,} items, by certificates of its own")
+
+
+@app.command()
+def verdicts(
+    version: Annotated[str | None, typer.Argument(help="Of this challenger; else of all.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="List so many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What the gate said, newest first, and who acted on it; with --json, all numbers.
+
+    Example: hitl verdicts --limit 5
+    """
+    from hitl import registry
+
+    with open_world() as world, begin(world.engine) as tx:
+        found = registry.list_judgements(
+            tx,
+            world.policy.name,
+            challenger=ModelVersion(version) if version else None,
+            limit=limit,
         )
     if as_json:
-        show_json({"champion": back})
+        show_json([plain(one) | {"is_forced": one.is_forced} for one in found])
         return
-    say(f"champion is {back} again; run `hitl rescore` so that it decides on what is open")
+    show_table(
+        "verdicts",
+        ("", "judged", "challenger", "beside", "verdict", "decided by", "approved by", "note"),
+        [
+            (
+                one.verdict.verdict_id,
+                one.judged_at,
+                one.verdict.challenger,
+                one.verdict.champion or "none",
+                one.verdict.decision,
+                one.verdict.reasons[0]["words"] if one.verdict.reasons else None,
+                one.approved_by,
+                f"forced: {one.note}" if one.is_forced else one.note,
+            )
+            for one in found
+        ],
+    )
 
 
 @report.command("model")
@@ -110,7 +169,13 @@ def show_verdict(found: Any, *, as_json: bool) -> None:
         return
     before = found.champion_before or "none"
     say(f"{found.model_version} against {before}: {found.decision}")
-    for reason in found.reasons:
-        say(f"  {reason}")
+    slices = [one.outcome == "noted" and bool(one.slice_name) for one in found.numbers]
+    for reason, is_aside in zip(found.reasons, slices, strict=True):
+        if not is_aside:
+            say(f"  {reason}")
+    if any(slices):
+        say(f"  noted: {sum(slices)} more of languages and surfaces; --json has them")
+    if found.verdict_id is not None:
+        say(f"kept as verdict {found.verdict_id}; `hitl verdicts --json` has its numbers")
     if found.promoted:
-        say(f"{found.model_version} is champion")
+        say(f"{found.model_version} is champion, approved by {found.approved_by}")

@@ -629,8 +629,15 @@ verdicts = Table(
     # a list: rule, outcome, category, its numbers, and the words that say so
     Column("reasons", JSONB, nullable=False),
     _now("judged_at"),
+    # digest of what it rests on beside the snapshot: certificates, and what was decided live
+    Column("evidence", Text, nullable=False, server_default=""),
     UniqueConstraint(
-        "challenger", "champion", "snapshot_id", "recipe_id", postgresql_nulls_not_distinct=True
+        "challenger",
+        "champion",
+        "snapshot_id",
+        "recipe_id",
+        "evidence",
+        postgresql_nulls_not_distinct=True,
     ),
 )
 

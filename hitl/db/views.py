@@ -274,6 +274,15 @@ DASHBOARD_VIEWS: dict[str, str] = {
                threshold IS NOT NULL AND withdrawn_at IS NULL AND expires_at > now() AS stands
         FROM certificates
     """,
+    "verdicts": """
+        SELECT v.verdict_id, m.policy_name, v.challenger, v.champion, v.decision, v.judged_at,
+               v.snapshot_id, v.recipe_id, v.reasons -> 0 ->> 'words' AS decided_by, v.reasons,
+               p.promoted_at, p.approved_by, p.note,
+               p.promoted_at IS NOT NULL AND v.decision <> 'promote' AS is_forced
+        FROM verdicts v
+        JOIN model_versions m ON m.model_version = v.challenger
+        LEFT JOIN promotions p ON p.verdict_id = v.verdict_id
+    """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
                s.examples, s.labels,

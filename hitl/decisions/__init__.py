@@ -52,9 +52,11 @@ from hitl.decisions.retention.store import (
 from hitl.decisions.scoring.store import (
     DecidedItem,
     ScorableItem,
+    count_picked,
     count_scorable,
     has_decided,
     read_decided,
+    read_picked,
     read_scorable,
     settled_moment,
 )
@@ -113,6 +115,7 @@ __all__ = [
     "count_conflicts",
     "count_month",
     "count_never_asked",
+    "count_picked",
     "count_rejects",
     "count_scorable",
     "database_clock",
@@ -140,6 +143,7 @@ __all__ = [
     "payload_hash",
     "read_chunks",
     "read_decided",
+    "read_picked",
     "read_scorable",
     "record_rejects",
     "settled_moment",

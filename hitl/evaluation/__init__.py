@@ -10,6 +10,7 @@ from hitl.evaluation.backlog import (
 )
 from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certify, thin
 from hitl.evaluation.cells import MEASURES
+from hitl.evaluation.certificates_kept import Promise, certificates_kept
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
@@ -26,20 +27,30 @@ from hitl.evaluation.intervals import (
     share_limits,
     wilson,
 )
+from hitl.evaluation.live import live_reasons, no_live_reason
 from hitl.evaluation.measures import MACRO, Measure, evaluate
 from hitl.evaluation.paired import Gain, gain_in_average_precision
+from hitl.evaluation.paired_rates import RATES, PromisedRate, RateChange, could_show, rate_change
 from hitl.evaluation.ranking import average_precision
 from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
 from hitl.evaluation.sequential import Watch, last_bets, watch_rate
 from hitl.evaluation.tables import EstimateTable, estimate_tables
 from hitl.evaluation.thresholds import Threshold, certify_precision, certify_recall
-from hitl.evaluation.verdict import GateRules, Outcome, Reason, Verdict, VerdictDecision
+from hitl.evaluation.verdict import (
+    GateRules,
+    Outcome,
+    Reason,
+    Verdict,
+    VerdictDecision,
+    verdict_of,
+)
 
 __all__ = [
     "GAP_METRICS",
     "MACRO",
     "MEASURES",
     "METRICS",
+    "RATES",
     "BacklogCertificate",
     "BadArrays",
     "BadLevel",
@@ -57,7 +68,10 @@ __all__ = [
     "Measure",
     "Outcome",
     "PostStrata",
+    "Promise",
+    "PromisedRate",
     "Rate",
+    "RateChange",
     "Reason",
     "Round",
     "Shortfall",
@@ -73,11 +87,13 @@ __all__ = [
     "average_precision",
     "benjamini_hochberg",
     "cannot_compare",
+    "certificates_kept",
     "certify_backlog",
     "certify_band",
     "certify_precision",
     "certify_recall",
     "clopper_pearson",
+    "could_show",
     "days_needed",
     "draw_needed",
     "estimate",
@@ -92,14 +108,18 @@ __all__ = [
     "labels_to_certify",
     "last_bets",
     "levelled_total",
+    "live_reasons",
     "mcnemar_mid_p",
     "most_violating",
     "newcombe",
+    "no_live_reason",
+    "rate_change",
     "share_limits",
     "shifted_shares",
     "stability",
     "thin",
     "two_sets",
+    "verdict_of",
     "watch_rate",
     "wilson",
     "without_reviewer_error",

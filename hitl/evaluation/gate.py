@@ -11,14 +11,17 @@ from hitl.evaluation.cells import Table, Thresholds
 from hitl.evaluation.gate_reasons import (
     category_reasons,
     champion_reason,
+    decisions_reason,
     f1_reason,
     items_reason,
     macro_reason,
     nll_reason,
     nothing_to_compare_reason,
+    reliability_reason,
     skill_reason,
     thin_reason,
 )
+from hitl.evaluation.obligations import Obligations, Slices, comparisons, obligation_reasons
 from hitl.evaluation.paired import MEANS, differences, paired_categories, skill, spreads
 from hitl.evaluation.verdict import GateRules, Verdict, verdict_of
 
@@ -33,6 +36,8 @@ def judge(
     thresholds: Thresholds,
     groups: Sequence[object] | None = None,
     weights: ArrayLike | None = None,
+    obligations: Obligations | None = None,
+    slices: Slices | None = None,
     seed: int,
 ) -> Verdict:
     """Compare two models on the same test items, none of which either was trained on.
@@ -58,7 +63,12 @@ def judge(
     - without a champion `skill`: macro average precision is above that of a random order by more
       than `margin`. Scores without any skill pass with chance 1 - confidence at most. It never
       fails: it passes, or a person has to approve.
-    - `f1`: at the policy's thresholds; noted, never judged.
+    - `obligation`: each precision or recall that the policy promises, at the policy's thresholds,
+      over all items and in each slice, is not lower by `obligation_margin` or more; as for
+      `category`, with Holm's correction over all of these (`obligation_reasons`).
+    - `f1`, `decisions` and `reliability`: what changes at the policy's thresholds, McNemar's test
+      of the decisions there, and the calibration error; noted, never judged. `require_superiority`
+      goes by `macro`.
 
     Without weights every item counts once, whatever its chance of being chosen: the question is
     which model is better on what was audited, not what the stream looks like.
@@ -68,6 +78,8 @@ def judge(
             there is no champion.
         challenger_probabilities, truth: as for `evaluate`.
         weights: shape (N,), such as 1 / inclusion probability.
+        obligations: by category, the rates that the policy promises.
+        slices: by name, the value of each of N items.
 
     Raises:
         BadArrays: shapes differ, or numbers are impossible.
@@ -98,6 +110,10 @@ def judge(
     if champion_probabilities is None:
         gain = skill(pairs, new, resamples=rules.resamples, seed=seed)
         return verdict_of([*reasons, skill_reason(gain, pairs, rules)])
+    reasons.append(decisions_reason(new, old, rules))
+    if obligations:
+        found = comparisons(new, old, categories, obligations=obligations, slices=slices)
+        reasons += obligation_reasons(found, rules)
     in_mean = np.array([pair.new.n_events >= rules.averaged_from for pair in pairs])
     figures = spreads(
         lambda resample: differences(pairs, resample, in_mean=in_mean),
@@ -109,13 +125,14 @@ def judge(
         needed = rules.averaged_from
         reasons.append(nothing_to_compare_reason(len(categories), items, needed=needed))
         return verdict_of(reasons)
-    macro, nll, f1 = figures[-MEANS:]
+    macro, nll, f1, error = figures[-MEANS:]
     return verdict_of(
         [
             *reasons,
             macro_reason(macro, averaged, rules),
             nll_reason(nll, averaged, rules),
             f1_reason(f1, averaged, rules),
+            reliability_reason(error, averaged, rules),
         ]
     )
 

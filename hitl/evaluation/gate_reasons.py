@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from hitl.evaluation.cells import distinct
-from hitl.evaluation.comparisons import holm
+from hitl.evaluation.cells import Table, distinct
+from hitl.evaluation.comparisons import holm, mcnemar_mid_p
 from hitl.evaluation.paired import Pair, Spread
 from hitl.evaluation.verdict import GateRules, Outcome, Reason
 
@@ -139,6 +139,50 @@ def f1_reason(f1: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reason:
     """What changes at the policy's thresholds; for the reader."""
     words = f"macro F1 at the policy's thresholds changes by {_change(f1, rules)}"
     return _reason("f1", Outcome.NOTED, words, f1, pairs, rules)
+
+
+def reliability_reason(error: Spread, pairs: Sequence[Pair], rules: GateRules) -> Reason:
+    """How far probabilities are from what happens; for the reader.
+
+    Noise alone makes it larger than 0, and its interval leans to one side: `nll` is what judges.
+    """
+    words = (
+        f"calibration error (equal-mass bins) over {len(pairs)} categories changes by "
+        f"{_change(error, rules)}; negative log-likelihood is what judges"
+    )
+    return _reason("reliability", Outcome.NOTED, words, error, pairs, rules)
+
+
+def decisions_reason(new: Table, old: Table, rules: GateRules) -> Reason:
+    """At the policy's thresholds, which of the two decides more items rightly? For the reader.
+
+    An item is right where every category is; of a group of near copies, where all of it is. Most
+    items violate nothing, so that who flags nothing has most of them right: superiority goes by
+    average precision, and this number stands beside it.
+    """
+    rows = new.known.any(axis=1) & (new.weights > 0.0)
+    groups = np.unique(new.group_of[rows], return_inverse=True)[1]
+    wrong = []
+    for table in (new, old):
+        flagged = table.probabilities >= table.thresholds
+        errs = (table.known & (flagged != (table.truth == 1.0))).any(axis=1)[rows]
+        wrong.append(np.bincount(groups, weights=errs) > 0)
+    gained, lost = (
+        int(np.count_nonzero(one)) for one in (~wrong[0] & wrong[1], wrong[0] & ~wrong[1])
+    )
+    p_value, judged = mcnemar_mid_p(lost, gained), len(wrong[0])
+    words = (
+        f"at the policy's thresholds the challenger alone decides {gained} of {judged} groups of "
+        f"items rightly, the champion alone {lost} (McNemar mid-p {p_value:.3f}, two-sided)"
+    )
+    if rules.require_superiority:
+        words += "; superiority goes by macro average precision"
+    violating = (new.known & (new.truth == 1.0)).any(axis=1)
+    return Reason(
+        rule="decisions", outcome=Outcome.NOTED, category="", value=(gained - lost) / judged,
+        low=None, high=None, bound=None, p_value=p_value, n=int(np.count_nonzero(rows)),
+        n_positive=int(np.count_nonzero(violating & rows)), words=words,
+    )  # fmt: skip
 
 
 def _change(spread: Spread, rules: GateRules, form: str = "+.3f") -> str:

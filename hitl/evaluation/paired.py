@@ -14,6 +14,7 @@ from hitl.evaluation.cells import MEASURES, Cell, Table
 
 _AREA = MEASURES.index("average_precision")
 _F1 = MEASURES.index("f1")
+_ERROR = MEASURES.index("calibration_error")
 _NLL = MEASURES.index("negative_log_likelihood")
 
 
@@ -69,16 +70,17 @@ def paired_categories(
     return pairs, thin
 
 
-# `differences` has a column for each category, then these: macro, NLL, F1.
-MEANS = 3
+# `differences` has a column for each category, then these: macro, NLL, F1, calibration error.
+MEANS = 4
 
 
 def differences(
     pairs: Sequence[Pair], resample: FloatArray, *, in_mean: BoolArray | None = None
 ) -> FloatArray:
-    """(B, categories + 3): each change in average precision, macro change, NLL ratio, F1 change.
+    """(B, categories + 4): each change in average precision, then the changes of its mean, of NLL
+    (a ratio), of F1 and of the calibration error.
 
-    The last three are over the categories `in_mean`, by default all; NaN over none.
+    The last four are over the categories `in_mean`, by default all; NaN over none.
     """
     new = np.stack([pair.new.figures(resample) for pair in pairs], axis=1)
     old = np.stack([pair.old.figures(resample) for pair in pairs], axis=1)
@@ -89,8 +91,8 @@ def differences(
         return np.column_stack([areas, np.full((len(areas), MEANS), np.nan)])
     new, old = new[:, in_mean], old[:, in_mean]
     nll = new[:, :, _NLL].mean(axis=1) / np.maximum(old[:, :, _NLL].mean(axis=1), 1e-12)
-    f1 = (new[:, :, _F1] - old[:, :, _F1]).mean(axis=1)
-    return np.column_stack([areas, areas[:, in_mean].mean(axis=1), nll - 1.0, f1])
+    f1, error = ((new[:, :, k] - old[:, :, k]).mean(axis=1) for k in (_F1, _ERROR))
+    return np.column_stack([areas, areas[:, in_mean].mean(axis=1), nll - 1.0, f1, error])
 
 
 def skill(pairs: Sequence[Pair], table: Table, *, resamples: int, seed: int) -> Spread:

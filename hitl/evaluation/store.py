@@ -111,7 +111,7 @@ _AUDITS = """
 """
 _NEWEST_DECISION = """
     SELECT probabilities FROM decisions d
-    WHERE d.item_id = i.item_id AND d.model_version = :model_version AND NOT d.is_shadow
+    WHERE d.item_id = i.item_id AND d.model_version = :model_version AND d.is_shadow = :is_shadow
       AND d.decided_at >= :start AND d.decided_at < :end
     ORDER BY d.decided_at DESC LIMIT 1
 """
@@ -133,7 +133,7 @@ _EPOCHS = """
     SELECT DISTINCT width_bucket(i.content_at, CAST(:moments AS timestamptz[]))
     FROM decisions d JOIN items i USING (item_id)
     WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
-      AND NOT d.is_shadow AND i.content_at IS NOT NULL
+      AND d.is_shadow = :is_shadow AND i.content_at IS NOT NULL
 """
 
 # Of a window that was partly dropped nobody can tell any more which moments its items came from:
@@ -191,9 +191,13 @@ def read_judged(
     model_version: ModelVersion,
     start: datetime,
     end: datetime,
+    as_shadow: bool = False,
 ) -> Judged:
-    """Audited items that the model decided on in [start, end), with the newest such decision."""
-    given = {"model_version": model_version, "start": start, "end": end}
+    """Audited items that the model decided on in [start, end), with the newest such decision.
+
+    `as_shadow`: what it decided while it only ran along, in place of what was acted on.
+    """
+    given = {"model_version": model_version, "start": start, "end": end, "is_shadow": as_shadow}
     rows = tx.execute(text(_JUDGED), given | {"policy_id": policy.policy_id, "audit": AUDIT}).all()
     number = {batch_id: k for k, batch_id in enumerate(audit.batch_ids)}
     rows = [row for row in rows if audit.draws[number[row.batch_id]].counts]

@@ -38,14 +38,16 @@ class GateRules:
     """What a challenger has to show; the fields of a recipe's `gate`.
 
     `margin` is how much average precision may be lost at most (macro, and in each category:
-    `category_margin`, by default the same). `max_nll_increase` is a fraction. A category with
+    `category_margin`, by default the same), and `obligation_margin` how much of a precision or
+    recall that the policy promises. `max_nll_increase` is a fraction. A category with
     `min_category_positives` events or more has to show that it loses no more than the margin;
     with fewer it counts in the mean (`averaged_from`), and stops a challenger that is shown to be
-    worse in it (`judged_from`).
+    worse in it (`judged_from`). So it is with a slice.
     """
 
     margin: float = 0.02
     category_margin: float | None = None
+    obligation_margin: float = 0.05
     max_nll_increase: float = 0.02
     min_test_items: int = 40
     min_category_positives: int = 50
@@ -57,6 +59,10 @@ class GateRules:
         level("confidence", self.confidence)
         if not 0.0 <= self.margin < 1.0:
             raise BadLevel("margin", self.margin, "a loss in [0, 1), such as 0.02")
+        if not 0.0 <= self.obligation_margin < 1.0:
+            raise BadLevel(
+                "obligation_margin", self.obligation_margin, "a loss in [0, 1), such as 0.05"
+            )
         if self.resamples < 100:
             raise BadLevel("resamples", self.resamples, "100 or more")
 
@@ -74,7 +80,8 @@ class GateRules:
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One rule, what it found, and the numbers. `low` and `high` are one-sided bounds, each at
-    the rules' confidence, None where there are none; `bound` is what they are held against."""
+    the rules' confidence, None where there are none; `bound` is what they are held against.
+    `metric` and the slice are empty where the rule is about no one of them."""
 
     rule: str
     outcome: Outcome
@@ -87,6 +94,9 @@ class Reason:
     n: int
     n_positive: int
     words: str
+    metric: str = ""
+    slice_name: str = ""
+    slice_value: str = ""
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.words}"

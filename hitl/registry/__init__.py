@@ -12,6 +12,7 @@ from hitl.registry.certificates.store import (
     withdraw,
 )
 from hitl.registry.champions.store import (
+    first_promoted_at,
     list_promotions,
     make_challenger,
     promote,
@@ -29,7 +30,7 @@ from hitl.registry.errors import (
     VerdictStands,
     VersionTaken,
 )
-from hitl.registry.rules import Change, Verdict, check_promotion, standing
+from hitl.registry.rules import ROLLBACK, Change, Verdict, check_promotion, standing
 from hitl.registry.store import (
     Measure,
     ModelRecord,
@@ -44,15 +45,24 @@ from hitl.registry.store import (
     save_evaluations,
     snapshot_path,
 )
-from hitl.registry.verdicts.store import find_verdict, newest_verdict, save_verdict
+from hitl.registry.verdicts.store import (
+    Judgement,
+    find_verdict,
+    judged_before,
+    list_judgements,
+    newest_verdict,
+    save_verdict,
+)
 
 __all__ = [
+    "ROLLBACK",
     "AnotherChampion",
     "CardFacts",
     "Certificate",
     "Change",
     "Figure",
     "Finding",
+    "Judgement",
     "Measure",
     "ModelRecord",
     "NeverPromoted",
@@ -73,7 +83,10 @@ __all__ = [
     "evaluations_of",
     "find",
     "find_verdict",
+    "first_promoted_at",
     "issue",
+    "judged_before",
+    "list_judgements",
     "list_promotions",
     "list_versions",
     "make_challenger",

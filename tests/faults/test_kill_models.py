@@ -135,6 +135,17 @@ def test_a_training_that_is_killed_anywhere_and_run_again_gives_the_same_challen
     assert tried >= 20
 
 
+def test_a_shadow_that_is_killed_anywhere_and_run_again_has_decided_the_same(
+    loop: Loop, databases: Databases
+) -> None:
+    loop.go("freeze_snapshot")
+    loop.go("train_challenger")
+
+    tried = survives_kills("shadow", fresh=loop.fresh, databases=databases)
+
+    assert tried >= 8
+
+
 def test_a_promotion_that_is_killed_anywhere_and_run_again_promotes_once_and_writes_both_cards(
     loop: Loop, databases: Databases
 ) -> None:

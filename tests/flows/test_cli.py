@@ -218,6 +218,7 @@ def test_status_as_json_shows_the_password_only_when_asked(
         ("queue", "requeue", "--lane", "german"),
         ("rejects",),
         ("models",),
+        ("verdicts",),
         ("measure",),
         ("reconcile", "--no-label-studio"),
         ("status",),

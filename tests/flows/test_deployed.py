@@ -99,6 +99,7 @@ def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
     [
         ("freeze_snapshot", {"is_new": True, "snapshot_id": "s1"}, "hitl.snapshot.frozen"),
         ("train_challenger", {"is_new": True, "model_version": "m1"}, "hitl.challenger.trained"),
+        ("shadow", {"is_first": True, "model_version": "m1"}, "hitl.challenger.decided"),
         ("promote_champion", {"promoted": True, "model_version": "m1"}, "hitl.champion.promoted"),
         ("rescore", {"is_first": True, "model_version": "m1"}, "hitl.champion.decided"),
         (
@@ -126,6 +127,7 @@ def test_a_step_that_made_something_new_sets_off_the_next(
     [
         ("freeze_snapshot", {"is_new": False, "snapshot_id": "s1"}),
         ("train_challenger", {"is_new": False, "model_version": "m1"}),
+        ("shadow", {"is_first": False, "model_version": "m1"}),
         ("promote_champion", {"promoted": False, "model_version": "m1"}),
         ("select_batch", {"is_new": True}),
         ("rescore", {"is_first": False, "model_version": "m1"}),

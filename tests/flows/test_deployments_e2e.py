@@ -1,4 +1,4 @@
-"""The twelve deployments on a real Prefect server, with a real Postgres behind them."""
+"""The thirteen deployments on a real Prefect server, with a real Postgres behind them."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_a_run_that_finds_another_at_work_is_skipped_and_no_failure(stack: Stack
 
 
 @pytest.mark.usefixtures("prefect")
-def test_registering_twice_leaves_twelve_deployments_eight_automations_and_what_was_paused() -> (
+def test_registering_twice_leaves_thirteen_deployments_nine_automations_and_what_was_paused() -> (
     None
 ):
     first = deployments.register()
@@ -303,7 +303,7 @@ def test_registering_twice_leaves_twelve_deployments_eight_automations_and_what_
 
     after = ask(registered)
     assert first == again
-    assert (12, 8) == (len(before["deployments"]), len(before["automations"]))
+    assert (13, 9) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])
@@ -462,7 +462,7 @@ def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_resco
         "HITL_DATABASE_URL": database_url,
     }
     names = [f"{one}/hitl" for one in (
-        "freeze-snapshot", "train-challenger", "promote-champion", "rescore",
+        "freeze-snapshot", "train-challenger", "shadow", "promote-champion", "rescore",
     )]  # fmt: skip
     deployments.register()
     known = {name: {run.id for run in ask(lambda c, name=name: runs_of(c, name))} for name in names}
@@ -478,7 +478,7 @@ def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_resco
         runner.send_signal(signal.SIGINT)
         runner.wait(timeout=120)
 
-    assert ["Completed"] * 4 == [run.state.name for run in chain]
+    assert ["Completed"] * 5 == [run.state.name for run in chain]
     with engine.connect() as connection:
         champions = connection.execute(
             text("SELECT model_version FROM model_versions WHERE state = 'champion'")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -34,6 +35,10 @@ _SCORABLE = """
       AND (CAST(:since AS timestamptz) IS NULL OR i.content_at > :since
            OR EXISTS (SELECT 1 FROM picks p WHERE p.item_id = i.item_id))
 """
+# What is measured, or open: of what a shadow says of anything else nobody ever learns the truth.
+_PICKED = """
+      AND i.ingested_at < :before AND EXISTS (SELECT 1 FROM picks p WHERE p.item_id = i.item_id)
+"""
 
 
 def count_scorable(tx: Connection, *, policy_id: PolicyId, since: datetime | None = None) -> int:
@@ -41,6 +46,16 @@ def count_scorable(tx: Connection, *, policy_id: PolicyId, since: datetime | Non
     return int(
         tx.execute(
             text(f"SELECT count(*) {_SCORABLE}"), {"policy_id": policy_id, "since": since}
+        ).scalar_one()
+    )
+
+
+def count_picked(tx: Connection, *, policy_id: PolicyId, before: datetime) -> int:
+    """How many items `read_picked` would give in all."""
+    return int(
+        tx.execute(
+            text(f"SELECT count(*) {_SCORABLE}{_PICKED}"),
+            {"policy_id": policy_id, "since": None, "before": before},
         ).scalar_one()
     )
 
@@ -57,12 +72,26 @@ def read_scorable(
 
     With `since`, of what came before it only what was picked: the rest is a candidate no more.
     """
+    return _scorable(
+        tx, "", {"policy_id": policy_id, "after": after, "limit": limit, "since": since}
+    )
+
+
+def read_picked(
+    tx: Connection, *, policy_id: PolicyId, after: str, limit: int, before: datetime
+) -> list[ScorableItem]:
+    """Of `read_scorable`'s items those that were picked, and came in before a moment."""
+    given = {"policy_id": policy_id, "after": after, "limit": limit, "since": None}
+    return _scorable(tx, _PICKED, given | {"before": before})
+
+
+def _scorable(tx: Connection, only: str, given: Mapping[str, Any]) -> list[ScorableItem]:
     rows = tx.execute(
         text(
-            f"SELECT i.item_id, i.text, i.ingested_at, i.language, i.surface {_SCORABLE} "
+            f"SELECT i.item_id, i.text, i.ingested_at, i.language, i.surface {_SCORABLE}{only} "
             "AND i.item_id > :after ORDER BY i.item_id LIMIT :limit"
         ),
-        {"policy_id": policy_id, "after": after, "limit": limit, "since": since},
+        given,
     )
     return [
         ScorableItem(ItemId(row.item_id), row.text, row.ingested_at, row.language, row.surface)
@@ -70,11 +99,19 @@ def read_scorable(
     ]
 
 
-def has_decided(tx: Connection, model_version: ModelVersion) -> bool:
-    """Has this model decided on anything yet?"""
+def has_decided(
+    tx: Connection, model_version: ModelVersion, *, since: datetime | None = None
+) -> bool:
+    """Has this model decided on anything yet, at this moment or later?
+
+    As a shadow too: what it said before it was champion lies before its first promotion.
+    """
     found: bool = tx.execute(
-        text("SELECT EXISTS (SELECT FROM newest_decisions WHERE model_version = :model_version)"),
-        {"model_version": model_version},
+        text("""
+            SELECT EXISTS (SELECT FROM newest_decisions WHERE model_version = :model_version
+                           AND decided_at >= coalesce(CAST(:since AS timestamptz), '-infinity'))
+        """),
+        {"model_version": model_version, "since": since},
     ).scalar_one()
     return found
 

@@ -18,7 +18,7 @@ from hitl.registry.errors import (
     NotPromotable,
     UnknownModelVersion,
 )
-from hitl.registry.rules import PROMOTION, ROLLBACK, Change, check_promotion, standing
+from hitl.registry.rules import PROMOTION, ROLLBACK, Change, Verdict, check_promotion, standing
 from hitl.registry.store import (
     ModelRecord,
     champion,
@@ -135,6 +135,21 @@ def promoted_at(tx: Connection, model_version: ModelVersion) -> datetime:
     return moment
 
 
+def first_promoted_at(tx: Connection, model_version: ModelVersion) -> datetime:
+    """When it first became champion: what it decided before, it decided as a shadow.
+
+    Raises:
+        NeverPromoted: it never was.
+    """
+    oldest = select(func.min(promotions.c.promoted_at)).where(
+        promotions.c.model_version == model_version
+    )
+    moment: datetime | None = tx.execute(oldest).scalar_one()
+    if moment is None:
+        raise NeverPromoted(model_version)
+    return moment
+
+
 def make_challenger(tx: Connection, model_version: ModelVersion) -> None:
     """Let a trained version stand as challenger. Safe to repeat.
 
@@ -189,9 +204,7 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
             characters_read=metrics.get("characters_read"),
             figures=evaluations_of(tx, model_version, record.snapshot_id),
             decision=verdict.decision if verdict else None,
-            reasons=[f"{one['outcome']}: {one['words']}" for one in verdict.reasons]
-            if verdict
-            else (),
+            reasons=_told(verdict),
             judged_beside=verdict.champion if verdict else None,
             promoted_at=change.promoted_at if change else None,
             approved_by=change.approved_by if change else None,
@@ -199,6 +212,15 @@ def read_card(tx: Connection, model_version: ModelVersion) -> str:
             data_note=record.data_note,
         )
     )
+
+
+def _told(verdict: Verdict | None) -> list[str]:
+    """The reasons of a verdict for a page: what is only noted of a slice would fill it."""
+    return [
+        f"{one['outcome']}: {one['words']}"
+        for one in (verdict.reasons if verdict else ())
+        if not (one["outcome"] == "noted" and one.get("slice_name"))
+    ]
 
 
 def _lock_policy(tx: Connection, policy_name: str) -> None:

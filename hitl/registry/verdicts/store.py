@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, or_, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from hitl.db.schema import verdicts
+from hitl.db.schema import model_versions, promotions, verdicts
 from hitl.db.versions import keep_recipe
 from hitl.recipe import Recipe
 from hitl.records import ModelVersion, SnapshotId
 from hitl.registry.errors import VerdictStands
-from hitl.registry.rules import Verdict
+from hitl.registry.rules import PROMOTE, Verdict
 
 
 def save_verdict(
@@ -25,13 +27,15 @@ def save_verdict(
     recipe: Recipe,
     decision: str,
     reasons: Sequence[Mapping[str, Any]],
+    evidence: str = "",
 ) -> int:
     """Keep what the gate said and give its id; the same verdict again gives the same id.
 
-    `reasons` as JSON can hold them: at least `outcome` and `words` of each.
+    `reasons` as JSON can hold them: at least `outcome` and `words` of each. `evidence` is a digest
+    of what the verdict rests on beside the snapshot, "" where that is nothing.
 
     Raises:
-        VerdictStands: by the same recipe the gate decided otherwise before.
+        VerdictStands: by the same recipe, on the same evidence, the gate decided otherwise before.
     """
     keep_recipe(tx, recipe)
     tx.execute(
@@ -43,6 +47,7 @@ def save_verdict(
             recipe_id=recipe.recipe_id,
             decision=decision,
             reasons=[dict(one) for one in reasons],
+            evidence=evidence,
         )
         .on_conflict_do_nothing()
     )
@@ -52,6 +57,7 @@ def save_verdict(
             verdicts.c.champion.is_not_distinct_from(champion),
             verdicts.c.snapshot_id == snapshot_id,
             verdicts.c.recipe_id == recipe.recipe_id,
+            verdicts.c.evidence == evidence,
         )
     ).one()
     if row.decision != decision:
@@ -71,7 +77,63 @@ def newest_verdict(tx: Connection, challenger: ModelVersion) -> Verdict | None:
     return _verdict(tx.execute(wanted.limit(1)).first())
 
 
+def judged_before(tx: Connection, challenger: ModelVersion, *, champion: ModelVersion) -> int:
+    """How many other challengers were judged beside this champion before this one was."""
+    first = (
+        select(func.min(verdicts.c.verdict_id))
+        .where(verdicts.c.challenger == challenger, verdicts.c.champion == champion)
+        .scalar_subquery()
+    )
+    others = select(func.count(verdicts.c.challenger.distinct())).where(
+        verdicts.c.champion == champion,
+        verdicts.c.challenger != challenger,
+        or_(first.is_(None), verdicts.c.verdict_id < first),
+    )
+    return int(tx.execute(others).scalar_one())
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict as a lead reads it, with who acted on it: None and "" where nobody has yet.
+
+    `is_forced`: the gate had not said promote, and somebody took it on themselves.
+    """
+
+    verdict: Verdict
+    judged_at: datetime
+    promoted_at: datetime | None
+    approved_by: str | None
+    note: str
+
+    @property
+    def is_forced(self) -> bool:
+        return self.promoted_at is not None and self.verdict.decision != PROMOTE
+
+
+def list_judgements(
+    tx: Connection, policy_name: str, *, challenger: ModelVersion | None = None, limit: int
+) -> list[Judgement]:
+    """The newest verdicts of a policy, or of one model version, newest first."""
+    acted = promotions.alias()
+    wanted = (
+        select(verdicts, acted.c.promoted_at, acted.c.approved_by, acted.c.note)
+        .join(model_versions, model_versions.c.model_version == verdicts.c.challenger)
+        .outerjoin(acted, acted.c.verdict_id == verdicts.c.verdict_id)
+        .where(model_versions.c.policy_name == policy_name)
+        .order_by(verdicts.c.verdict_id.desc())
+        .limit(limit)
+    )
+    if challenger is not None:
+        wanted = wanted.where(verdicts.c.challenger == challenger)
+    return [
+        Judgement(_of(row), row.judged_at, row.promoted_at, row.approved_by, row.note or "")
+        for row in tx.execute(wanted)
+    ]
+
+
 def _verdict(row: Any) -> Verdict | None:
-    if row is None:
-        return None
+    return None if row is None else _of(row)
+
+
+def _of(row: Any) -> Verdict:
     return Verdict(row.verdict_id, row.challenger, row.champion, row.decision, tuple(row.reasons))
