@@ -47,7 +47,7 @@ class Judged:
     the category. `inclusion_probability` (N,) is over all batches that an item could be in,
     over how many near copies it stands for (`stands_for`); `largest_weight` is one over the
     smallest that any item which the model decided on could have had. `answered_at` (N,) is when
-    its newest label came.
+    its newest label came. `views` (N,) an hour, as last told; NaN where nobody told.
     """
 
     item_ids: NDArray[Any]
@@ -59,6 +59,8 @@ class Judged:
     stands_for: FloatArray
     answered_at: NDArray[Any]
     largest_weight: float | None
+    market: NDArray[Any]
+    views: FloatArray
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -109,7 +111,7 @@ _NEWEST_DECISION = """
 """
 _JUDGED = f"""
     SELECT i.item_id, e.batch_id, p.stands_for, i.content_at, i.language, i.surface,
-           d.probabilities, l.answers, l.answered_at
+           i.market, r.views_per_hour, d.probabilities, l.answers, l.answered_at
     FROM (
         SELECT entry_id, jsonb_object_agg(category, value) AS answers,
                max(resolved_at) AS answered_at
@@ -119,6 +121,7 @@ _JUDGED = f"""
     JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share = :audit
     JOIN items i ON i.item_id = e.item_id
     JOIN LATERAL ({_NEWEST_DECISION}) d ON true
+    LEFT JOIN reaches r ON r.item_id = i.item_id
     ORDER BY i.item_id
 """  # noqa: S608
 _EPOCHS = """
@@ -208,6 +211,11 @@ def read_judged(
         stands_for=np.array([row.stands_for for row in rows], dtype=float),
         answered_at=np.array([row.answered_at for row in rows], dtype=object),
         largest_weight=audit.most_for_one / min(possible) if possible else None,
+        market=np.array([row.market or "unknown" for row in rows], dtype=object),
+        views=np.array(
+            [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
+            dtype=float,
+        ),
     )
 
 
