@@ -72,10 +72,11 @@ class _Question:
 def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> CertifyReport:
     """Try every obligation of the policy on the audit labels of the champion's decisions.
 
-    Audit labels never train, and are drawn whatever a model thinks. Where their chances differ
-    (items that waited longer had more of them) they are thinned to an even draw; of near copies
-    one counts. The k-th attempt for a model may err by 6 / (pi k)^2 of what the policy allows, so
-    that all attempts together err no more; the same labels again are no new attempt.
+    Audit labels never train, and their chances are known. Where these differ (some answers narrow
+    a promise more, and items that waited longer had more draws) they are thinned to an even draw,
+    if need be of the items that had waited for some draws; of near copies one counts. The k-th
+    attempt for a model may err by 6 / (pi k)^2 of what the policy allows, so that all attempts
+    together err no more; the same labels again are no new attempt.
 
     Raises:
         NoChampion: nothing was promoted yet.
@@ -134,7 +135,7 @@ def even_draw(judged: Judged, rows: NDArray[np.bool_], *, salt: str) -> NDArray[
         [str(one) for one in judged.item_ids[at]], key=_KEY, round_id=salt
     )
     chance = judged.inclusion_probability[at] * judged.stands_for[at]
-    return at[evaluation.thin(np.minimum(chance, 1.0), numbers)]
+    return at[evaluation.thin(chance, numbers, least=judged.least_chance[at])]
 
 
 def slices(judged: Judged, by: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:

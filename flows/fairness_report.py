@@ -69,6 +69,7 @@ def fairness_report(
             flagged,
             judged.inclusion_probability,
             parts,
+            variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
         )
     ]

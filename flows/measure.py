@@ -151,6 +151,7 @@ def _tables(
         "truth": truth,
         "flagged": flagged,
         "inclusion_probability": judged.inclusion_probability[rows],
+        "variance_weight": judged.variance_weight[rows],
         "groups": slicing.group,
         "size": len(slicing.values),
     }

@@ -94,14 +94,21 @@ def read_window(
 
 
 def by_response(judged: Judged, factor: Mapping[str, float]) -> Judged:
-    """The labels with the chance of each times its cell's factor; never more than certain."""
+    """The labels with the chance of each times its cell's factor.
+
+    Answering is one more draw, after all others: with weight w and variance v of a label in a total
+    of ones, of which now each stands for 1 / k, these become w / k and (v + (1 - k) w) / k^2. For
+    independent draws that is (1 - p) / p^2 again, with p = k / w.
+    """
     own = np.array([factor.get(one, 1.0) for one in judged.item_ids.tolist()])
     if not len(own) or (own == 1.0).all():
         return judged
-    largest = judged.largest_weight
+    largest, chance = judged.largest_weight, judged.inclusion_probability
+    spread = (judged.variance_weight + (1.0 - own) / chance) / own**2
     return replace(
         judged,
-        inclusion_probability=np.minimum(1.0, judged.inclusion_probability * own),
+        inclusion_probability=chance * own,
+        variance_weight=np.maximum(spread, 0.0),
         largest_weight=None if largest is None else largest / min(1.0, *factor.values()),
     )
 

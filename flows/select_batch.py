@@ -97,10 +97,10 @@ def select_batch(
 ) -> BatchReport:
     """Choose a batch and open its queue entries.
 
-    The audit share is a simple random draw from the measuring side, whatever the model thinks;
-    the other shares choose inside the review bands of the training side. Entries that wait under
-    an earlier version of the policy are withdrawn first. Of near copies one is asked for all,
-    where the recipe says so. Repeating a batch id gives back the
+    The audit share is drawn by chance from the measuring side, where the recipe says so more of
+    what narrows the policy's promises; the other shares choose inside the review bands of the
+    training side. Entries that wait under an earlier version of the policy are withdrawn first. Of
+    near copies one is asked for all, where the recipe says so. Repeating a batch id gives back the
     batch that it made.
 
     Raises:
@@ -136,7 +136,7 @@ def select_batch(
                 raise QueueFull(waiting, rule.waiting_limit)
             preferred = model[0] if model else None
             candidates = selection.read_candidates(
-                tx, policy=policy, preferred=preferred, within=rule.within
+                tx, policy=policy, preferred=preferred, within=rule.within, by=recipe.certify.by
             )
             crowd = crowd_of(tx, candidates, policy=policy, recipe=recipe)
         if not len(candidates):
@@ -150,7 +150,7 @@ def select_batch(
         on_training = crowd.where(~on_measuring)
         training = crowd.where(~on_measuring & candidates.in_band)
         wanted = max(1, round(size * rule.audit_fraction))
-        audits = draw_audits(measuring, policy, limit=wanted, seed=seed)
+        audits = draw_audits(measuring, policy, limit=wanted, floor=rule.audit_floor, seed=seed)
         with begin(engine) as tx:
             checks = picks_to_check(tx, on_training, policy, recipe, limit=max(1, size // 10))
         checked = np.isin(training.candidates.item_ids, [one.item_id for one in checks])
@@ -183,7 +183,8 @@ def select_batch(
                 recipe=recipe,
                 model_version=preferred,
                 seed=seed,
-                plan=rule.model_dump(mode="json"),
+                plan=rule.model_dump(mode="json")
+                | ({"audit_draw": audits.draw} if audits.draw else {}),
                 size_wanted=size,
                 read_at=candidates.read_at,
                 chosen=kept,

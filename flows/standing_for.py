@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from flows.candidate_pools import pool_of
+from flows.candidate_pools import columns_of, pool_of
 from hitl import twins
 from hitl.datasets import SourcedExample
 from hitl.policy import Policy
 from hitl.recipe import AUDIT, Recipe
 from hitl.records import ItemId, Pick
 from hitl.selection import Candidates
-from sampling import draw_clusters
+from sampling import Aim, AllocatedDraw, ClusterDraw, Pool, draw_allocated, draw_clusters, influence
+from sampling.influence import Promised
 from sampling.plan import stream_of
 
 Codes = NDArray[np.int64]
+PROMISED: Sequence[Promised] = ("precision", "recall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +73,44 @@ def clusters_to_part(
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """The audit's picks, and the items that stand aside, each for one of them."""
+    """The audit's picks, and the items that stand aside, each for one of them. `draw`: of chances
+    that differ, the `mean` over the pool and the `least`."""
 
     picks: tuple[Pick, ...]
     aside: dict[ItemId, ItemId]
+    draw: dict[str, float] = field(default_factory=dict)
 
 
-def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, seed: int) -> Audits:
-    """A simple random draw, whatever any model thinks, that asks one of each cluster it meets.
+def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, floor: float, seed: int) -> Audits:
+    """A draw by chance that asks one of each cluster it meets.
 
-    About `limit` are asked, exactly so where nothing is a near copy. That some of a cluster are
-    asked about already does not keep the others out: they came later, and are measured too.
+    With a `floor` of 1, or while no model knows anything, a simple random draw, whatever any model
+    thinks. Else that part of it is; the other part goes by how much each answer would narrow what
+    the policy promises, or every category's precision and recall where it promises nothing, in
+    each slice alike. About `limit` are asked, exactly so where nothing is a near copy. That some of
+    a cluster are asked about already does not keep the others out: they came later, and are
+    measured too.
     """
     pool = pool_of(
         replace(measuring.candidates, group_ids=measuring.clusters.astype(str).astype(object)),
         policy,
     )
-    drawn = draw_clusters(pool, limit=limit, rng=stream_of(seed, AUDIT))
+    rng = stream_of(seed, AUDIT)
+    columns = columns_of(measuring.candidates, policy)
+    drawn: AllocatedDraw | ClusterDraw
+    draw: dict[str, float] = {}
+    if floor >= 1.0 or not columns:
+        drawn = draw_clusters(pool, limit=limit, rng=rng)
+    else:
+        worth = _worth_of_audits(measuring.candidates, policy, pool, columns)
+        drawn = draw_allocated(pool, worth, limit=limit, floor_share=floor, rng=rng)
+        draw = {"mean": drawn.expected / max(len(pool), 1), "least": drawn.least}
     names = measuring.candidates.item_ids
     picks = [
         Pick(
             item_id=ItemId(names[row]),
             share=AUDIT,
-            strategy="random",
+            strategy="allocated" if draw else "random",
             rank=rank,
             inclusion_probability=float(drawn.inclusion_probability[rank]),
             stands_for=int(drawn.stands_for[rank]),
@@ -101,7 +118,29 @@ def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, seed: int) -> A
         for rank, row in enumerate(drawn.rows.tolist())
     ]
     aside = zip(names[drawn.aside].tolist(), names[drawn.aside_for].tolist(), strict=True)
-    return Audits(tuple(picks), {ItemId(one): ItemId(asked) for one, asked in aside})
+    return Audits(tuple(picks), {ItemId(one): ItemId(asked) for one, asked in aside}, draw)
+
+
+def _worth_of_audits(
+    candidates: Candidates, policy: Policy, pool: Pool, columns: dict[str, int]
+) -> NDArray[np.float64]:
+    promised = {
+        one.id: [m for m in PROMISED if getattr(one.obligation, m) is not None]
+        for one in policy.category
+        if one.obligation is not None
+    }
+    aims = [
+        Aim(column, metric)
+        for category, column in columns.items()
+        for metric in promised.get(category, [] if promised else PROMISED)
+    ]
+    thresholds = {one.id: one.threshold for one in policy.category}
+    probabilities = np.asarray(pool.probabilities, dtype=np.float64)
+    flagged = np.zeros(probabilities.shape, dtype=np.bool_)
+    for category, column in columns.items():
+        flagged[:, column] = probabilities[:, column] >= thresholds[category]
+    _, slices = np.unique(candidates.slices.astype(str), return_inverse=True)
+    return influence(probabilities, flagged, aims, slices=slices)
 
 
 def one_each(training: Crowd, taken: Codes, *, seed: int) -> tuple[Candidates, dict[str, int]]:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flows.certify import CertifyReport
     from flows.dispatch_batch import DispatchReport
     from flows.fairness_report import FairnessReport
+    from flows.forecast import ForecastReport
     from flows.freeze_snapshot import SnapshotReport
     from flows.ingest_decisions import IngestReport
     from flows.keep_annotations import CollectReport
@@ -356,6 +357,17 @@ def certify(world: World, *, progress: Progress = _silent) -> CertifyReport:
     from flows import certify as step
 
     return step.certify(world.engine, policy=world.policy, recipe=world.recipe.certify)
+
+
+def forecast(
+    world: World, *, within: float = 0.05, seed: int = 1, progress: Progress = _silent
+) -> ForecastReport:
+    """Beside the loop: how many more audit labels the promised figures need, and by when."""
+    from flows import forecast as step
+
+    return step.forecast(
+        world.engine, policy=world.policy, recipe=world.recipe.certify, within=within, seed=seed
+    )
 
 
 def fairness_report(

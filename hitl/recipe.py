@@ -99,10 +99,13 @@ class ShareOfPlan(_Strict):
 class SelectionRecipe(_Strict):
     """How a batch is put together.
 
-    `audit_fraction` of the batch, one item at least, is a simple random draw on the measuring
-    side (a fixed `measuring_fraction` of all groups, never trained on); the rest is chosen on the
-    training side by `shares` (docs/adr/0005). While `waiting_limit` entries or more wait for a
-    reviewer, no further batch is chosen: by its turn it would be of yesterday's model.
+    `audit_fraction` of the batch, one item at least, is drawn by chance on the measuring side (a
+    fixed `measuring_fraction` of all groups, never trained on); the rest is chosen on the training
+    side by `shares` (docs/adr/0005). `audit_floor` of the audit is spread evenly; the rest goes
+    where answers narrow what the policy promises most (docs/adr/0014). 1: all of it evenly.
+
+    While `waiting_limit` entries or more wait for a reviewer, no further batch is chosen: by its
+    turn it would be of yesterday's model.
 
     `within_days`: an item is a candidate for so long from when its content came, so that the pool
     does not grow for ever. What measures reckons with it. Unset: for ever.
@@ -111,6 +114,7 @@ class SelectionRecipe(_Strict):
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
     waiting_limit: Annotated[int, Field(ge=1)] = 1000
     audit_fraction: Fraction = 0.2
+    audit_floor: Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)] = 1.0
     measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
     candidates_limit: Annotated[int, Field(ge=100)] = 200_000
     within_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None

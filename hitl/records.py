@@ -110,7 +110,8 @@ class Pick:
     `inclusion_probability` is None where the strategy has none: such a label trains, and never
     measures. `worth` in (0, 1] is what asking teaches beside the other picks of its share; None for
     an audit, whose place in the queue owes nothing to any score. `stands_for` is how many items its
-    answer counts for, itself and near copies that were drawn with it.
+    answer counts for, itself and near copies that were drawn with it. An `allocated` audit's
+    probability is that of being drawn, asked or not.
     """
 
     item_id: ItemId

@@ -5,7 +5,7 @@
 >>> choose(plan, pool, limit=2, seed=1).item_ids  # doctest: +SKIP
 """
 
-from sampling.clusters import ClusterDraw, draw_clusters
+from sampling.clusters import AllocatedDraw, ClusterDraw, draw_allocated, draw_clusters
 from sampling.errors import (
     BadBudget,
     BadEmbedding,
@@ -16,6 +16,7 @@ from sampling.errors import (
     SamplingError,
     UnknownStrategy,
 )
+from sampling.influence import Aim, influence
 from sampling.partition import choose_partitioned
 from sampling.partitions.finding import find_shards
 from sampling.partitions.shards import Shard
@@ -38,6 +39,8 @@ __all__ = [
     "DEFAULT_STRATEGY",
     "DRAWS",
     "STRATEGIES",
+    "Aim",
+    "AllocatedDraw",
     "BadBudget",
     "BadEmbedding",
     "BadPlan",
@@ -60,11 +63,13 @@ __all__ = [
     "allocate",
     "choose",
     "choose_partitioned",
+    "draw_allocated",
     "draw_clusters",
     "find_shards",
     "first_that_differs",
     "gumbel_top_k",
     "in_a_sentence",
+    "influence",
     "keyed_uniforms",
     "lure_weights",
     "neyman_allocation",

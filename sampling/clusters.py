@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +10,10 @@ from numpy.random import Generator
 from scipy.special import gammaln
 
 from sampling.draws import lowest_rows
+from sampling.errors import BadBudget
 from sampling.ids import KEY_BYTES
 from sampling.pool import FloatArray, IntArray, Pool
+from sampling.probability import poisson_probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,97 @@ def draw_clusters(pool: Pool, *, limit: int, rng: Generator) -> ClusterDraw:
         aside=rows[~stays],
         aside_for=rows[asked][owner[~stays]],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class AllocatedDraw:
+    """A draw of fixed size with uneven chances, in which one of each cluster is asked.
+
+    As `ClusterDraw`, but `inclusion_probability` (K,) is how likely the asked item, and each that
+    stands aside for it, was to be *drawn*. `expected` is the sum of all chances, and no item of
+    the pool had less than `least`.
+    """
+
+    rows: IntArray
+    stands_for: IntArray
+    inclusion_probability: FloatArray
+    aside: IntArray
+    aside_for: IntArray
+    expected: float
+    least: float
+
+
+def draw_allocated(
+    pool: Pool, worth: FloatArray, *, limit: int, floor_share: float, rng: Generator
+) -> AllocatedDraw:
+    """Draw about `limit` clusters, `floor_share` of the chances spread evenly, the rest by worth.
+
+    The order of the asked is chance alone, so it says nothing of their worth. Of a cluster all
+    have the same chance, by their mean worth: one answer counts for those drawn with it.
+
+    Args:
+        worth: shape (N,), finite, >= 0, such as `influence` gives. All 0: an even draw.
+        floor_share: in (0, 1]; what keeps the chance of items that a model is wrongly sure of.
+
+    Raises:
+        BadWorth: as `poisson_probabilities`.
+        BadBudget: the limit is negative, or the share not in (0, 1].
+
+    Source: Madow (1949), systematic draws with unequal chances, in random order: every chance is
+    exact, and the size is fixed. Variances of independent draws are on the safe side for it.
+    """
+    if limit < 0 or not 0.0 < floor_share <= 1.0:
+        raise BadBudget(f"limit is {limit} and floor_share {floor_share}; write 0 or more, (0, 1]")
+    items = len(pool)
+    clusters = np.arange(items) if pool.groups is None else pool.groups
+    sizes = np.bincount(clusters) if items else np.zeros(0, dtype=np.intp)
+    mean = np.bincount(clusters, weights=worth) / np.maximum(sizes, 1) if items else worth
+    alike = mean[clusters] if items else worth
+
+    def chances(budget: float) -> FloatArray:
+        floor = floor_share * min(budget / max(items, 1), 1.0)
+        return poisson_probabilities(alike, budget=budget, floor=floor)
+
+    chance = chances(_budget_for(chances, clusters, sizes, limit=limit))
+    key = rng.bytes(KEY_BYTES)
+    order = np.lexsort((pool.ids.digests, pool.ids.uniforms(key))) if items else clusters
+    # Sums of chances pass a whole number plus the start once an item drawn.
+    passed = np.floor(np.cumsum(chance[order]) + rng.random())
+    drawn = order[np.diff(passed, prepend=0.0) > 0.0] if items else order
+    _, first, owner = np.unique(clusters[drawn], return_index=True, return_inverse=True)
+    by_turn = np.argsort(first)
+    place = np.empty_like(by_turn)
+    place[by_turn] = np.arange(len(by_turn))
+    owner, asked = place[owner], first[by_turn]
+    stays = np.zeros(len(drawn), dtype=np.bool_)
+    stays[asked] = True
+    return AllocatedDraw(
+        rows=drawn[asked],
+        stands_for=np.bincount(owner, minlength=len(asked)).astype(np.intp),
+        inclusion_probability=chance[drawn[asked]],
+        aside=drawn[~stays],
+        aside_for=drawn[asked][owner[~stays]],
+        expected=float(chance.sum()),
+        least=float(chance.min(initial=1.0)),
+    )
+
+
+def _budget_for(
+    chances: Callable[[float], FloatArray], clusters: IntArray, sizes: IntArray, *, limit: int
+) -> float:
+    """The number of items of which a draw meets about `limit` clusters."""
+    total = len(clusters)
+    low, high = float(min(limit, total)), float(total)
+    if not len(sizes) or int(sizes.max()) <= 1 or limit >= np.count_nonzero(sizes):
+        return low if limit < np.count_nonzero(sizes) else high
+    for _ in range(20):
+        middle = (low + high) / 2.0
+        missed = np.bincount(clusters, weights=np.log1p(-np.minimum(chances(middle), 1.0 - 1e-12)))
+        if float((1.0 - np.exp(missed)).sum()) >= limit:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
 def _items_for(sizes: IntArray, *, limit: int) -> int:

@@ -15,6 +15,7 @@ from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability,
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
 from hitl.evaluation.fairness import GAP_METRICS, Gap, Part, gaps, gaps_of
+from hitl.evaluation.forecast import Forecast, days_needed, forecast_labels
 from hitl.evaluation.gate import cannot_compare, judge
 from hitl.evaluation.identity_terms import speaks_of
 from hitl.evaluation.intervals import (
@@ -48,6 +49,7 @@ __all__ = [
     "Corrected",
     "Estimate",
     "EstimateTable",
+    "Forecast",
     "Gain",
     "Gap",
     "GateRules",
@@ -78,10 +80,12 @@ __all__ = [
     "certify_precision",
     "certify_recall",
     "clopper_pearson",
+    "days_needed",
     "draw_needed",
     "estimate",
     "estimate_tables",
     "evaluate",
+    "forecast_labels",
     "gain_in_average_precision",
     "gamma_limits",
     "gaps",

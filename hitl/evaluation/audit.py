@@ -1,9 +1,9 @@
-"""The chance that an item was drawn for audit and answered, over all batches it could be in.
+"""How much each audited item counts, over all batches that could have drawn it.
 
-Each batch draws its audit evenly from what no batch has drawn yet. So an item that waited through
-ten batches had ten chances, and an item of today one: pooled by the chance of the one batch that
-drew it, old items would count too much and every figure would lag behind the stream. Where an item
-is a candidate for some days only (`selection.within_days`), it had the chances of those days.
+Each batch draws its audit from what no batch has drawn yet. So an item that waited through ten
+batches had ten chances, and an item of today one: weighed by the chance of the one batch that drew
+it, old items would count too much and every figure would lag behind the stream. Where an item is a
+candidate for some days only (`selection.within_days`), it had the chances of those days.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hitl.evaluation.arrays import FloatArray
 
@@ -23,16 +24,33 @@ keeps one answer out of forty from standing for the whole pool."""
 
 @dataclass(frozen=True, slots=True)
 class AuditDraw:
-    """One batch's audit: `asked` items drawn evenly out of `pool`, `answered` of them so far.
+    """One batch's audit: `asked` items drawn out of `pool`, `answered` of them so far.
 
     `aside` more were drawn with them, near copies of one that is asked for all. Items that were
-    drawn and given back unanswered are in none of these.
+    drawn and given back unanswered are in none of these. Where chances were uneven, `mean` is their
+    mean over the pool and `least` the smallest of them, both before any answer; else None. `kept`
+    is the part of all draws that was not given back.
     """
 
     pool: int
     asked: int
     answered: int
     aside: int = 0
+    mean: float | None = None
+    least: float | None = None
+    kept: float = 1.0
+
+    @property
+    def chance(self) -> float:
+        """To be drawn, of the average item of the pool."""
+        if self.mean is not None:
+            return self.mean
+        return (self.asked + self.aside) / self.pool if self.pool else 0.0
+
+    @property
+    def seen(self) -> float:
+        """The part that is answered; 0 where too little is."""
+        return self.answered / self.asked if self.counts else 0.0
 
     @property
     def counts(self) -> bool:
@@ -40,28 +58,87 @@ class AuditDraw:
         return self.asked > 0 and self.answered >= LEAST_ANSWERED * self.asked
 
 
-def chances(draws: Sequence[AuditDraw], epochs: Sequence[range] | None = None) -> FloatArray:
-    """Shape (E,), an epoch of joining each: the chance to be drawn by any batch, and answered.
+@dataclass(frozen=True, slots=True)
+class Levelled:
+    """What each of n labels counts for, and what it adds to the variance of a total of ones, (n,).
 
-    `epochs[b]`: those whose items batch b could draw; without it an epoch lies before each batch
-    and every batch draws from all before it (E = B). An entry is 0 where no batch that could draw
-    it counts: such an item is not part of what is measured yet.
+    `least_chance` (n,) is one over the most that any item of the same epoch could have counted, by
+    the design; `most` (E,) is that most, an epoch each, 0 where nothing could be drawn.
+    """
 
-    Draws of one batch do not depend on what an item is; nor, within an audit, does who is
-    answered first. So with f = (asked + aside) / pool and r = answered / asked of batch b, what
-    it could draw has chance f r + (1 - f) times its chance in the batches after b.
+    weight: FloatArray
+    variance: FloatArray
+    least_chance: FloatArray
+    most: FloatArray
 
-    An item that stood aside has its answer by the one that is asked for it: f counts both, and
-    the answer counts once for each of them.
+
+def levelled(
+    draws: Sequence[AuditDraw],
+    epochs: Sequence[range] | None = None,
+    *,
+    batch: NDArray[np.intp],
+    epoch: NDArray[np.intp],
+    chance: FloatArray,
+) -> Levelled:
+    """Weights under which labels of several batches stand for all that could be drawn.
+
+    Going backwards through the batches that could draw an item, with V = 0 after the last: a batch
+    that drew its items with chance p each and has the part r of them answered takes the share
+    A = f (r - V) of the total, f being its mean chance. What it drew counts (A / p + V) / r, and
+    V + A is handed on. Whatever the p of earlier and later batches were, and whatever they
+    learned from labels, the counts of an item then add up to V on average; over the V of its first
+    batch, to 1. What a batch that hardly has answers drew counts for nothing, and V falls by 1 - f:
+    exact where it drew evenly.
+
+    Draws of one batch do not depend on what an item is, given its chance; nor, within an audit,
+    does who is answered first. For even draws p = f, and all items of an epoch count the same: one
+    over the chance to be drawn by any batch, and answered, which is f r + (1 - f) times that of
+    the batches after.
+
+    Args:
+        epochs: of each batch, those whose items it could draw; without it an epoch lies before
+            each batch and every batch draws from all before it.
+        batch, epoch: shape (n,), where each label was drawn, and when its item joined.
+        chance: shape (n,), to be drawn in that batch; not looked at where the batch drew evenly.
+
+    Source: levelled totals of adaptive rounds, here with the shares A as for even draws; variance
+    of the martingale that the rounds form.
     """
     reached = [range(b + 1) for b in range(len(draws))] if epochs is None else epochs
-    result = np.zeros(max((one.stop for one in reached), default=0))
-    for one, could in zip(reversed(draws), reversed(reached), strict=True):
-        drawn = (one.asked + one.aside) / one.pool if one.pool else 0.0
-        seen = one.answered / one.asked if one.counts else 0.0
-        those = slice(could.start, could.stop)
-        result[those] = drawn * seen + (1.0 - drawn) * result[those]
-    return result
+    left = np.zeros(max((one.stop for one in reached), default=0))  # V
+    most = np.zeros_like(left)
+    own, rest, answered = np.ones(len(batch)), np.zeros(len(batch)), np.ones(len(batch))
+    drawn_with = np.ones(len(batch))
+    by_batch = np.argsort(batch, kind="stable")
+    edges = np.searchsorted(batch[by_batch], np.arange(len(draws) + 1))
+    for b in range(len(draws) - 1, -1, -1):
+        one, those = draws[b], slice(reached[b].start, reached[b].stop)
+        f, r, after = one.chance, one.seen, left[those].copy()
+        if r == 0.0:
+            left[those] = (1.0 - f) * after
+            continue
+        part = f * (r - after)
+        if one.least is not None:
+            np.maximum(part, 0.0, out=part)
+        left[those] += part
+        np.maximum(most[those], (part / (one.least or f) + after) / r, out=most[those])
+        labels = by_batch[edges[b] : edges[b + 1]]
+        place = epoch[labels] - those.start
+        own[labels], rest[labels], answered[labels] = part[place], after[place], r
+        drawn_with[labels] = chance[labels] if one.least is not None else f
+    total: FloatArray = left[epoch] if len(epoch) else np.zeros(0)
+    own /= total
+    rest /= total
+    weight: FloatArray = (own / drawn_with + rest) / answered
+    variance: FloatArray
+    if any(one.least is not None for one in draws):
+        by_draw = own**2 * (1.0 - drawn_with) / drawn_with**2
+        by_answer = (1.0 - answered) * answered * weight**2
+        variance = (by_draw + by_answer) / answered
+    else:
+        variance = np.maximum(weight - 1.0, 0.0) * weight  # the same on average, and steadier
+    np.divide(most, left, out=most, where=left > 0.0)
+    return Levelled(weight, variance, 1.0 / most[epoch] if len(epoch) else total, most)
 
 
 def epochs_of(

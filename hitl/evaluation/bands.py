@@ -64,16 +64,23 @@ class Band:
         )
 
 
-def thin(inclusion_probability: ArrayLike, uniform: ArrayLike) -> BoolArray:
+def thin(
+    inclusion_probability: ArrayLike, uniform: ArrayLike, *, least: ArrayLike | None = None
+) -> BoolArray:
     """Of items drawn with uneven chances, those of an even draw: shape (N,).
 
-    Each is kept with chance smallest / its own, so that exact binomial tests hold for what is
-    left. What has no chance (NaN) is not kept.
+    Each is kept with chance c / its own, so that exact binomial tests hold for what is left. What
+    has no chance (NaN) is not kept. With `least`, what the design gave to some items only is told
+    from what it gave to all: items whose `least` is below c are left out whole, and c is chosen so
+    that most are kept. Then the even draw is of the items that had a chance of c or more, such as
+    those that waited for long enough; which they are has nothing to do with any answer.
 
     Args:
-        inclusion_probability: shape (N,), in (0, 1] or NaN.
+        inclusion_probability: shape (N,), above 0 or NaN: one over what each counts for.
         uniform: shape (N,), in [0, 1): a number of the item's own, independent of what was said
             of it, and the same each time (a keyed hash).
+        least: shape (N,), the least chance by the design of any item that is as old as each.
+            Default: the smallest of all that is there, for all.
 
     Raises:
         BadArrays: shapes differ, or impossible numbers.
@@ -84,12 +91,25 @@ def thin(inclusion_probability: ArrayLike, uniform: ArrayLike) -> BoolArray:
     )
     same_length(len(chance), uniform=given)
     known = ~np.isnan(chance)
-    if not ((chance[known] > 0.0) & (chance[known] <= 1.0)).all():
-        raise BadArrays("inclusion_probability", "holds a number outside (0, 1]")
+    if not (chance[known] > 0.0).all():
+        raise BadArrays("inclusion_probability", "holds a number that is not above 0")
     if not ((given >= 0.0) & (given < 1.0)).all():
         raise BadArrays("uniform", "holds a number outside [0, 1)")
-    least = chance[known].min(initial=1.0)
-    kept: BoolArray = known & (given < least / np.where(known, chance, 1.0))
+    if not known.any():
+        return known
+    if least is None:
+        floor: FloatArray = np.full(len(chance), chance[known].min())
+    else:
+        floor = floats("least", least)
+        same_length(len(chance), least=floor)
+        if not (floor[known] > 0.0).all():
+            raise BadArrays("least", "holds a number that is not above 0")
+    own: FloatArray = np.where(known, chance, np.inf)
+    floor = np.asarray(np.where(known, np.minimum(floor, own), 0.0), dtype=np.float64)
+    levels = np.unique(floor[known])
+    counted = [float(c * (1.0 / own[floor >= c]).sum()) for c in levels]
+    level_chosen = levels[int(np.argmax(counted))]
+    kept: BoolArray = (floor >= level_chosen) & (given < level_chosen / own)
     return kept
 
 

@@ -99,8 +99,8 @@ class _Labels(NamedTuple):
 
     violating: BoolArray
     flagged: BoolArray
-    chance: FloatArray
     weight: FloatArray
+    spread: FloatArray  # each one's part in the variance of a total of ones
 
 
 def estimate(
@@ -109,6 +109,7 @@ def estimate(
     truth: ArrayLike,
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
+    variance_weight: ArrayLike | None = None,
     amounts: ArrayLike | None = None,
     confidence: float = 0.95,
     kind: Kind = "certified",
@@ -133,6 +134,9 @@ def estimate(
         flagged: shape (N,): did the decision flag it.
         inclusion_probability: shape (N,), in (0, 1]; NaN where the strategy has none: such rows
             are left out and counted in `n_excluded`. Draws are taken to be independent.
+        variance_weight: shape (N,), what each item adds to the variance of a total of ones, where
+            that is not (1 - p) / p^2: after several rounds of draws (`audit.levelled`). Then
+            `inclusion_probability` is one over the item's weight, and may exceed 1.
         amounts: shape (N,), 0 or more: how much each item counts, such as its views; then the
             metric is of views, not of items. NaN is unknown, and left out as an unknown answer.
             Items that count nothing are in no figure. Default: 1 each.
@@ -155,7 +159,9 @@ def estimate(
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
     cells = METRICS[metric]
-    labels, n_excluded, n_unknown = _labels(truth, flagged, inclusion_probability, amounts)
+    labels, n_excluded, n_unknown = _labels(
+        truth, flagged, inclusion_probability, variance_weight, amounts
+    )
     counts = _Counts.of(labels, cells)
     method = METHODS[kind]
     if post_strata is not None and metric != "precision":
@@ -213,26 +219,51 @@ def _labels(
     truth: ArrayLike,
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
-    amounts: ArrayLike | None = None,
+    variance_weight: ArrayLike | None,
+    amounts: ArrayLike | None,
 ) -> tuple[_Labels, int, int]:
     violating = answers("truth", truth)
     flags = answers("flagged", flagged)
-    chance = floats("inclusion_probability", inclusion_probability)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
     amount = checked_amounts(amounts, len(violating))
     same_length(len(violating), flagged=flags, inclusion_probability=chance)
     if np.isnan(flags).any():
         raise BadArrays("flagged", "holds NaN; leave out the items that were never decided on")
     measures = ~np.isnan(chance)
-    if not np.all((chance[measures] > 0.0) & (chance[measures] <= 1.0)):
+    known = ~np.isnan(violating) & ~np.isnan(amount)
+    counts = measures & known & (amount > 0.0)
+    kept = _Labels(
+        violating=violating[counts] == 1.0,
+        flagged=flags[counts] == 1.0,
+        weight=amount[counts] / chance[counts],
+        spread=spread[counts] * amount[counts] ** 2,
+    )
+    return kept, int(np.count_nonzero(~measures)), int(np.count_nonzero(measures & ~known))
+
+
+def drawn_with(
+    inclusion_probability: ArrayLike, variance_weight: ArrayLike | None
+) -> tuple[FloatArray, FloatArray]:
+    """The chances, and each one's part in the variance of a total of ones; both checked.
+
+    Raises:
+        BadArrays: numbers are impossible, or shapes differ.
+    """
+    chance = floats("inclusion_probability", inclusion_probability)
+    measures = ~np.isnan(chance)
+    most = 1.0 if variance_weight is None else math.inf
+    if not np.all((chance[measures] > 0.0) & (chance[measures] <= most)):
         raise BadArrays(
             "inclusion_probability",
             "holds a number outside (0, 1]; use NaN where a strategy has no known chance",
         )
-    known = ~np.isnan(violating) & ~np.isnan(amount)
-    counts = measures & known & (amount > 0.0)
-    weight = amount[counts] / chance[counts]
-    kept = _Labels(violating[counts] == 1.0, flags[counts] == 1.0, chance[counts], weight)
-    return kept, int(np.count_nonzero(~measures)), int(np.count_nonzero(measures & ~known))
+    if variance_weight is None:
+        return chance, (1.0 - chance) / chance**2
+    spread = floats("variance_weight", variance_weight)
+    same_length(len(chance), variance_weight=spread)
+    if not np.all(spread[measures] >= 0.0):
+        raise BadArrays("variance_weight", "holds a number below 0, or none beside a chance")
+    return chance, spread
 
 
 def checked_amounts(amounts: ArrayLike | None, size: int) -> FloatArray:
@@ -261,11 +292,13 @@ def _has_empty_stratum(labels: _Labels, known: PostStrata) -> bool:
 
 
 def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
-    weight = labels.weight.copy()
+    weight, spread = labels.weight.copy(), labels.spread.copy()
     for group, size in ((labels.flagged, known.flagged), (~labels.flagged, known.not_flagged)):
         if group.any():
-            weight[group] *= size / weight[group].sum()
-    return labels._replace(weight=weight)
+            factor = size / weight[group].sum()
+            weight[group] *= factor
+            spread[group] *= factor**2
+    return labels._replace(weight=weight, spread=spread)
 
 
 def _effective_n(
@@ -280,7 +313,7 @@ def _effective_n(
         for group in (labels.flagged, ~labels.flagged):
             if group.any() and labels.weight[group].sum() > 0.0:
                 residual[group] -= np.average(residual[group], weights=labels.weight[group])
-    variance = float(((1.0 - labels.chance) * (labels.weight * residual) ** 2).sum())
+    variance = float((labels.spread * residual**2).sum())
     if variance > least and 0.0 < value < 1.0:
         return value * (1.0 - value) / variance
     return float(base.sum() ** 2 / (base**2).sum())
@@ -292,7 +325,7 @@ def _cell(
     cell: tuple[tuple[float, float], tuple[float, float]],
     largest_weight: float | None,
 ) -> CellTotal:
-    random = labels.chance < 1.0
+    random = labels.spread > 0.0
     amount = labels.weight * worth
     table = np.array(cell, dtype=np.float64)
     if largest_weight is not None:
@@ -305,7 +338,7 @@ def _cell(
         largest = float((labels.weight * could_count * random).max(initial=0.0))
     return CellTotal(
         total=float(amount[random].sum()),
-        variance=float(((1.0 - labels.chance) * amount**2).sum()),
+        variance=float((labels.spread * worth**2).sum()),
         largest_weight=largest,
         certain=float(amount[~random].sum()),
     )

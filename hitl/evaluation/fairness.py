@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from hitl.evaluation.arrays import BoolArray, answers, floats, level, same_length
+from hitl.evaluation.arrays import BoolArray, answers, level, same_length
 from hitl.evaluation.comparisons import benjamini_hochberg, holm
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import Estimate, estimate
+from hitl.evaluation.estimators import Estimate, drawn_with, estimate
 from hitl.evaluation.intervals import newcombe
 
 Verdict = Literal["insufficient_evidence", "gap", "no_gap_shown"]
@@ -60,6 +60,7 @@ def gaps(
     inclusion_probability: ArrayLike,
     slices: Sequence[str],
     *,
+    variance_weight: ArrayLike | None = None,
     metrics: Sequence[str] = GAP_METRICS,
     confidence: float = 0.95,
     is_gate: bool = False,
@@ -79,7 +80,7 @@ def gaps(
         raise BadArrays("slices", f"has shape {values.shape} beside a truth of {said.shape}")
     parts = [Part("", name, values == name) for name in sorted(set(values.tolist()))]
     return gaps_of(
-        said, flagged, inclusion_probability, parts,
+        said, flagged, inclusion_probability, parts, variance_weight=variance_weight,
         metrics=metrics, confidence=confidence, is_gate=is_gate, largest_weight=largest_weight,
     )  # fmt: skip
 
@@ -90,6 +91,7 @@ def gaps_of(
     inclusion_probability: ArrayLike,
     parts: Sequence[Part],
     *,
+    variance_weight: ArrayLike | None = None,
     metrics: Sequence[str] = GAP_METRICS,
     confidence: float = 0.95,
     is_gate: bool = False,
@@ -100,7 +102,7 @@ def gaps_of(
     A part that holds all items, or none, has nothing beside it and no gap.
 
     Args:
-        truth, flagged, inclusion_probability: as `estimate`, shape (N,).
+        truth, flagged, inclusion_probability, variance_weight: as `estimate`, shape (N,).
         parts: of as many slices as are to be judged together: languages, markets, identity terms.
         is_gate: adjust so that one wrong alarm among all is rare (Holm), not so that most alarms
             are right (Benjamini and Hochberg).
@@ -113,7 +115,7 @@ def gaps_of(
     """
     level("confidence", confidence)
     said, flags = answers("truth", truth), answers("flagged", flagged)
-    chance = floats("inclusion_probability", inclusion_probability)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
     same_length(len(said), flagged=flags, inclusion_probability=chance)
     for part in parts:
         same_length(len(said), **{f"part {part.slice_value!r}": part.rows})
@@ -124,6 +126,7 @@ def gaps_of(
             truth=said[rows],
             flagged=flags[rows],
             inclusion_probability=chance[rows],
+            variance_weight=spread[rows],
             confidence=confidence,
             kind="descriptive",
             largest_weight=largest_weight,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, delete, insert, text
 
 from hitl.db.schema import measurements
-from hitl.evaluation.audit import AuditDraw, chances, epochs_of
+from hitl.evaluation.audit import AuditDraw, epochs_of, levelled
 from hitl.policy import Policy
 from hitl.recipe import AUDIT
 from hitl.records import BatchId, ModelVersion
@@ -44,16 +44,20 @@ class Judged:
     """Audited items with the newest decision that one model made on each. N rows, C categories.
 
     `truth` and `probabilities` (N, C) hold NaN where nobody answered, or the model does not know
-    the category. `inclusion_probability` (N,) is over all batches that an item could be in,
-    over how many near copies it stands for (`stands_for`); `largest_weight` is one over the
-    smallest that any item which the model decided on could have had. `answered_at` (N,) is when
-    its newest label came. `views` (N,) an hour, as last told; NaN where nobody told.
+    the category. `inclusion_probability` (N,) is one over how many items each counts for, over all
+    batches that an item could be in and the near copies it stands for (`stands_for`);
+    `variance_weight` (N,) goes with it. No item that the model decided on could have counted for
+    more than `largest_weight`, and no question of the same age as a row's for more than one over
+    `least_chance` (N,). `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as
+    last told; NaN where nobody told.
     """
 
     item_ids: NDArray[Any]
     truth: FloatArray
     probabilities: FloatArray
     inclusion_probability: FloatArray
+    variance_weight: FloatArray
+    least_chance: FloatArray
     language: NDArray[Any]
     surface: NDArray[Any]
     stands_for: FloatArray
@@ -92,6 +96,9 @@ _AUDITS = """
            count(*) FILTER (WHERE e.state <> 'withdrawn') AS asked,
            coalesce(sum(p.stands_for - 1) FILTER (WHERE e.state <> 'withdrawn'), 0) AS aside,
            max(p.stands_for) AS most_for_one,
+           count(*) AS drawn,
+           (b.plan -> 'audit_draw' ->> 'mean')::float8 AS mean,
+           (b.plan -> 'audit_draw' ->> 'least')::float8 AS least,
            count(*) FILTER (WHERE l.entry_id IS NOT NULL) AS answered,
            count(*) FILTER (WHERE e.state IN ('waiting', 'dispatched', 'adjudicating')) AS waiting
     FROM batches b
@@ -110,8 +117,9 @@ _NEWEST_DECISION = """
     ORDER BY d.decided_at DESC LIMIT 1
 """
 _JUDGED = f"""
-    SELECT i.item_id, e.batch_id, p.stands_for, i.content_at, i.language, i.surface,
-           i.market, r.views_per_hour, d.probabilities, l.answers, l.answered_at
+    SELECT i.item_id, e.batch_id, p.stands_for, p.inclusion_probability, i.content_at,
+           i.language, i.surface, i.market, r.views_per_hour, d.probabilities, l.answers,
+           l.answered_at
     FROM (
         SELECT entry_id, jsonb_object_agg(category, value) AS answers,
                max(resolved_at) AS answered_at
@@ -164,11 +172,18 @@ def read_audit(tx: Connection, *, policy: Policy) -> Audit:
         batch_ids=tuple(BatchId(row.batch_id) for row in rows),
         moments=tuple(moments),
         epochs=tuple(epochs),
-        draws=tuple(AuditDraw(row.pool, row.asked, row.answered, row.aside) for row in rows),
+        draws=tuple(map(_draw, rows)),
         waiting=sum(row.waiting for row in rows),
         lost=sum(row.asked - row.answered - row.waiting for row in rows),
         most_for_one=max((row.most_for_one for row in rows), default=1),
     )
+
+
+def _draw(row: Any) -> AuditDraw:
+    # Given back is given back by chance: what is left was drawn with so much less.
+    kept = row.asked / row.drawn
+    mean, least = (None if one is None else one * kept for one in (row.mean, row.least))
+    return AuditDraw(row.pool, row.asked, row.answered, row.aside, mean, least, kept)
 
 
 def read_judged(
@@ -185,13 +200,24 @@ def read_judged(
     rows = tx.execute(text(_JUDGED), given | {"policy_id": policy.policy_id, "audit": AUDIT}).all()
     number = {batch_id: k for k, batch_id in enumerate(audit.batch_ids)}
     rows = [row for row in rows if audit.draws[number[row.batch_id]].counts]
-    chance = chances(audit.draws, audit.epochs)
-    joined = [_epoch(audit, number[row.batch_id], row.content_at) for row in rows]
-    lived: Iterable[int] = range(len(chance))
+    batch = np.array([number[row.batch_id] for row in rows], dtype=np.intp)
+    joined = np.array(
+        [_epoch(audit, number[row.batch_id], row.content_at) for row in rows], dtype=np.intp
+    )
+    kept = np.array([audit.draws[k].kept for k in batch], dtype=float)
+    found = levelled(
+        audit.draws,
+        audit.epochs,
+        batch=batch,
+        epoch=joined,
+        chance=np.array([row.inclusion_probability for row in rows], dtype=float) * kept,
+    )
+    lived: Iterable[int] = range(len(found.most))
     if not tx.execute(text(_IS_DROPPED), {"start": start}).scalar_one():
         lived = tx.execute(text(_EPOCHS), given | {"moments": list(audit.moments)}).scalars()
-    possible = [chance[k] for k in lived if k < len(chance) and chance[k] > 0.0]
-    possible += [chance[k] for k in joined]
+    possible = [found.most[k] for k in lived if k < len(found.most) and found.most[k] > 0.0]
+    possible += found.most[joined].tolist()
+    stands_for = np.array([row.stands_for for row in rows], dtype=float)
     categories = policy.category_ids
 
     def table(records: Sequence[dict[str, Any]]) -> FloatArray:
@@ -203,20 +229,29 @@ def read_judged(
         truth=table([row.answers for row in rows]),
         probabilities=table([row.probabilities for row in rows]),
         # Of those that were drawn together each was as likely to be the one that is asked.
-        inclusion_probability=np.array(
-            [chance[k] / row.stands_for for k, row in zip(joined, rows, strict=True)], dtype=float
-        ),
+        inclusion_probability=1.0 / (found.weight * stands_for),
+        variance_weight=_of_copies(found.weight, found.variance, stands_for),
+        least_chance=found.least_chance,
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
-        stands_for=np.array([row.stands_for for row in rows], dtype=float),
+        stands_for=stands_for,
         answered_at=np.array([row.answered_at for row in rows], dtype=object),
-        largest_weight=audit.most_for_one / min(possible) if possible else None,
+        largest_weight=audit.most_for_one * max(possible) if possible else None,
         market=np.array([row.market or "unknown" for row in rows], dtype=object),
         views=np.array(
             [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
             dtype=float,
         ),
     )
+
+
+def _of_copies(weight: FloatArray, variance: FloatArray, copies: FloatArray) -> FloatArray:
+    """The variance where one answer counts for several: they were not drawn independently."""
+    alone = weight * (weight - 1.0)
+    together = weight * copies * (weight * copies - 1.0)
+    # As if drawn evenly, and what the uneven draw adds to that or spares.
+    found: FloatArray = np.maximum(together + copies**2 * (variance - alone), 0.0)
+    return np.where(copies == 1.0, variance, found)
 
 
 def _epoch(audit: Audit, batch: int, content_at: datetime) -> int:

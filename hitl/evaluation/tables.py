@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 from scipy.stats import norm
 
-from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level
 from hitl.evaluation.errors import BadArrays, UnknownMetric
 from hitl.evaluation.estimators import (
     HEAVIEST_SHARE,
@@ -25,6 +25,7 @@ from hitl.evaluation.estimators import (
     Estimate,
     Kind,
     checked_amounts,
+    drawn_with,
 )
 from hitl.evaluation.post_strata import PostStratified
 
@@ -77,7 +78,7 @@ class Sums:
     count: FloatArray
     random: FloatArray  # weight of what was drawn by chance
     certain: FloatArray  # weight of what was sure to be drawn
-    variance: FloatArray  # (1 - chance) weight^2
+    variance: FloatArray  # of a total of ones
     squares: FloatArray  # weight^2
     heaviest: FloatArray
     heaviest_random: FloatArray
@@ -91,6 +92,7 @@ def estimate_tables(
     inclusion_probability: ArrayLike,
     groups: ArrayLike,
     size: int,
+    variance_weight: ArrayLike | None = None,
     amounts: ArrayLike | None = None,
     confidence: float = 0.95,
     kind: Kind = "certified",
@@ -111,7 +113,7 @@ def estimate_tables(
         groups: shape (N,), the slice of each item, from 0 to `size` - 1.
         post_strata: shape (S, C, 2): how many items of the whole population are not flagged and
             flagged; NaN in a cell where that is not known, or not to be used.
-        amounts, largest_weight, min_events: see `estimate`.
+        variance_weight, amounts, largest_weight, min_events: see `estimate`.
 
     Raises:
         UnknownMetric, BadArrays, BadLevel: as `estimate`.
@@ -123,7 +125,9 @@ def estimate_tables(
     if kind not in ("certified", "descriptive"):
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
-    sums, excluded, unknown = _sums(truth, flagged, inclusion_probability, groups, size, amounts)
+    sums, excluded, unknown = _sums(
+        truth, flagged, inclusion_probability, variance_weight, groups, size, amounts
+    )
     strata = None if post_strata is None else PostStratified.of(sums, post_strata)
     for metric in wanted:
         yield _table(
@@ -134,12 +138,12 @@ def estimate_tables(
 
 
 def _sums(
-    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike, groups: ArrayLike,
-    size: int, amounts: ArrayLike | None,
+    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike,
+    variance_weight: ArrayLike | None, groups: ArrayLike, size: int, amounts: ArrayLike | None,
 ) -> tuple[Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
     said = answers("truth", truth, dimensions=2)
     flags = answers("flagged", flagged, dimensions=2)
-    chance = floats("inclusion_probability", inclusion_probability)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
     group = np.asarray(groups, dtype=np.int64)
     items, categories = said.shape
     if flags.shape != said.shape or len(chance) != items or group.shape != (items,):
@@ -149,8 +153,6 @@ def _sums(
     if items and not (group.min() >= 0 and group.max() < size):
         raise BadArrays("groups", f"holds a slice outside 0 to {size - 1}")
     measures = ~np.isnan(chance)
-    if not ((chance[measures] > 0.0) & (chance[measures] <= 1.0)).all():
-        raise BadArrays("inclusion_probability", "holds a number outside (0, 1]")
     amount = checked_amounts(amounts, items)
     # Whole arrays of (items, categories), where possible: to index so many one by one takes longer.
     is_known = ~np.isnan(amount)
@@ -164,7 +166,7 @@ def _sums(
     if not counts.all():
         said, flags, group = said[counts], flags[counts], group[counts]
         unanswered = unanswered[counts]
-        chance, amount = chance[counts], amount[counts]
+        chance, spread, amount = chance[counts], spread[counts], amount[counts]
     # Truth and flag as one of four; a fifth holds what nobody answered, and is thrown away.
     kind_of = 2 * (said == 1.0).view(np.int8) + (flags == 1.0).view(np.int8)
     kind_of[unanswered] = 4
@@ -186,13 +188,13 @@ def _sums(
         return without_fifth(found)
 
     weight = amount / chance
-    random = np.where(chance < 1.0, weight, 0.0)
+    random = np.where(spread > 0.0, weight, 0.0)
     heaviest = most(weight)
     sums = Sums(
         count=without_fifth(np.bincount(cell, minlength=size * categories * 5)),
         random=total(random),
         certain=total(weight - random),
-        variance=total((1.0 / chance - 1.0) / chance * amount**2),
+        variance=total(spread * amount**2),
         squares=total(weight * weight),
         heaviest=heaviest,
         heaviest_random=heaviest if (random == weight).all() else most(random),

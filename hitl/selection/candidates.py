@@ -22,7 +22,8 @@ class Candidates:
     `probabilities` (N, C) come from each item's newest decision by the preferred model, else by
     any; NaN where that model does not know the category. `in_band` (N,) tells which rows lie in
     a category's review band or have no decision at all. `characters` (N,) is how long each text
-    is. `read_at` is the database's clock just before they were read.
+    is. `slices` (N,) is the value of the column that was asked for beside, "" where none was or it
+    is not known. `read_at` is the database's clock just before they were read.
     """
 
     item_ids: NDArray[Any]
@@ -30,6 +31,7 @@ class Candidates:
     probabilities: FloatArray
     in_band: NDArray[np.bool_]
     characters: NDArray[np.int64]
+    slices: NDArray[Any]
     read_at: datetime
 
     def __len__(self) -> int:
@@ -43,6 +45,7 @@ class Candidates:
             self.probabilities[rows],
             self.in_band[rows],
             self.characters[rows],
+            self.slices[rows],
             self.read_at,
         )
 

@@ -55,7 +55,7 @@ class BatchExists(Refused):
 # never what all decisions do (tests/selection/test_candidates_plan.py).
 _CANDIDATES = """
     SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id,
-           length(i.text) AS characters, {columns}
+           length(i.text) AS characters, {slice} AS slice, {columns}
     FROM items i
     LEFT JOIN LATERAL (
         SELECT d.probabilities FROM decisions d WHERE d.item_id = i.item_id AND NOT d.is_shadow
@@ -77,8 +77,14 @@ _IS_TAKEN = """e.state <> 'withdrawn'
                                           WHERE policy_id = %(policy_id)s)))"""
 
 
+_SLICES = {"": "''", "language": "coalesce(i.language, '')", "surface": "coalesce(i.surface, '')"}
+
+
 def candidates_query(
-    policy: Policy, preferred: ModelVersion | None, since: datetime | None = None
+    policy: Policy,
+    preferred: ModelVersion | None,
+    since: datetime | None = None,
+    by: str = "",
 ) -> tuple[str, dict[str, str | datetime | None]]:
     """The query for every candidate, and its values by the driver's names."""
     columns = ", ".join(
@@ -87,6 +93,7 @@ def candidates_query(
     )
     query = _CANDIDATES.format(
         columns=columns,
+        slice=_SLICES[by],
         is_taken=_IS_TAKEN,
         is_recent="AND i.content_at > %(since)s" if since else "",
         preferred_first="(d.model_version = %(preferred)s) DESC," if preferred else "",
@@ -101,14 +108,16 @@ def read_candidates(
     policy: Policy,
     preferred: ModelVersion | None,
     within: timedelta | None = None,
+    by: str = "",
 ) -> Candidates:
     """Every candidate, ordered by item id. The policy must have been kept.
 
     `preferred` is the model version whose decisions count first; an item that it has not seen is
     taken with its newest decision by any model. With `within`, what came so long ago is none.
+    `by` is the column of their slices, "language" or "surface".
     """
     read_at = tx.execute(select(func.clock_timestamp())).scalar_one()
-    query, values = candidates_query(policy, preferred, read_at - within if within else None)
+    query, values = candidates_query(policy, preferred, read_at - within if within else None, by)
     with tempfile.TemporaryFile() as file:
         copy_out(tx, query, values, file)
         file.seek(0)
@@ -125,6 +134,7 @@ def read_candidates(
         probabilities=probabilities,
         in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
         characters=found["characters"].to_numpy(),
+        slices=found["slice"].to_numpy(),
         read_at=read_at,
     )
 
@@ -132,12 +142,13 @@ def read_candidates(
 def _read(file: IO[bytes], *, scores: int) -> pa.Table:
     """Columns of the candidates' CSV; a number that is not there is NaN."""
     kinds = {"item_id": pa.string(), "group_id": pa.string(), "characters": pa.int64()}
+    kinds["slice"] = pa.string()
     kinds |= {f"p_{k}": pa.float64() for k in range(scores)}
     return pacsv.read_csv(
         file,
         pacsv.ReadOptions(use_threads=False),
         pacsv.ParseOptions(newlines_in_values=True),
-        pacsv.ConvertOptions(column_types=kinds),
+        pacsv.ConvertOptions(column_types=kinds, strings_can_be_null=False),
     )
 
 

@@ -278,7 +278,9 @@ def test_who_is_skipped_by_score_is_weighed_up(engine: Engine) -> None:
     assert window.judged.largest_weight is not None
     assert raw.largest_weight is not None
     assert window.judged.largest_weight > raw.largest_weight
-    heaviest = (1.0 / window.judged.inclusion_probability).max()
+    chance = window.judged.inclusion_probability
+    assert window.judged.variance_weight == pytest.approx((1.0 - chance) / chance**2)
+    heaviest = (1.0 / chance).max()
     assert heaviest == pytest.approx(window.judged.largest_weight)
     [told] = figures(report, metric="response", slice_name="")
     assert (pytest.approx(rate), len(audits)) == (told.value, told.n)

@@ -15,7 +15,7 @@ from flows.select_batch import BatchReport, select_batch
 from flows.standing_for import Crowd, draw_audits
 from hitl import datasets, twins
 from hitl.db import begin, schema
-from hitl.evaluation.audit import AuditDraw, chances
+from hitl.evaluation.audit import AuditDraw, levelled
 from hitl.evaluation.store import read_audit, read_judged
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
@@ -183,13 +183,16 @@ def test_an_answer_counts_for_all_that_were_drawn_with_it(engine: Engine) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("floor", [1.0, 0.5])
 @pytest.mark.parametrize("answered", [1.0, 0.6])
-def test_over_batches_of_a_wave_that_comes_and_goes_totals_are_unbiased(answered: float) -> None:
+def test_over_batches_of_a_wave_that_comes_and_goes_totals_are_unbiased(
+    answered: float, floor: float
+) -> None:
     world = Stream()
     runs = 1500
     weights = np.zeros((runs, len(world.truth)))
     for run in range(runs):
-        weights[run] = world.weights(seed=run, answered=answered)
+        weights[run] = world.weights(seed=run, answered=answered, floor=floor)
 
     totals = weights @ world.truth
     assert abs(totals.mean() - world.truth.sum()) < 3.5 * totals.std() / np.sqrt(runs)
@@ -210,26 +213,31 @@ class Stream:
         self.truth = (rng.random(len(clusters)) < 0.4).astype(float)
         self.policy = make_policy()
 
-    def weights(self, *, seed: int, answered: float) -> NDArray[np.float64]:
+    def weights(self, *, seed: int, answered: float, floor: float) -> NDArray[np.float64]:
         """Of each item what its answer counts for, as `hitl measure` counts it; 0 without one."""
         is_out = np.zeros(len(self.truth), dtype=bool)
         draws: list[AuditDraw] = []
-        answers: list[tuple[int, int, int]] = []
+        answers: list[tuple[int, int, int, float]] = []
         for batch in range(3):
             pool = np.flatnonzero(~is_out & (self.joined <= batch))
             crowd = Crowd(candidates(pool), self.clusters[pool], np.zeros(len(pool), dtype=bool))
-            found = draw_audits(crowd, self.policy, limit=4, seed=3 * seed + batch)
+            found = draw_audits(crowd, self.policy, limit=4, floor=floor, seed=3 * seed + batch)
             picks = found.picks
             is_out[[number(one.item_id) for one in picks]] = True
             is_out[[number(one) for one in found.aside]] = True
             seen = max(1, round(answered * len(picks)))
-            draws.append(AuditDraw(len(pool), len(picks), seen, len(found.aside)))
+            draws.append(AuditDraw(len(pool), len(picks), seen, len(found.aside), **found.draw))
             order = np.random.default_rng([seed, batch]).permutation(len(picks))[:seen]
-            answers += [(number(picks[k].item_id), batch, picks[k].stands_for) for k in order]
-        chance = chances(draws)
+            answers += [
+                (number(one.item_id), batch, one.stands_for, one.inclusion_probability or 0.0)
+                for one in (picks[k] for k in order)
+            ]
+        items, batches, stands_for, chance = (np.array(one) for one in zip(*answers, strict=True))
+        found_weights = levelled(
+            draws, batch=batches, epoch=self.joined[items], chance=chance
+        ).weight
         counted = np.zeros(len(self.truth))
-        for item, _, stands_for in answers:
-            counted[item] = stands_for / chance[self.joined[item]]
+        counted[items] = stands_for * found_weights
         return counted
 
 
@@ -242,9 +250,10 @@ def candidates(rows: NDArray[np.intp]) -> Candidates:
     return Candidates(
         item_ids=names,
         group_ids=names,
-        probabilities=np.full((len(rows), 2), 0.5),
+        probabilities=np.column_stack([(rows % 10 + 0.5) / 10, np.full(len(rows), 0.3)]),
         in_band=np.ones(len(rows), dtype=bool),
         characters=np.full(len(rows), 20),
+        slices=np.full(len(rows), "", dtype=object),
         read_at=NOON,
     )
 

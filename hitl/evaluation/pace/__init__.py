@@ -1,0 +1,1 @@
+"""How fast audit labels come, and how long a reviewer takes over one."""
