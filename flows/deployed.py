@@ -299,7 +299,7 @@ async def rescore() -> Any:
 
 @flow(name="measure", persist_result=False)
 async def measure(start: datetime | None = None, end: datetime | None = None) -> Any:
-    """Precision, recall and prevalence of what was decided, over a window."""
+    """Precision, recall, prevalence and more of what was decided, over a window."""
     return await _run("measure", start=_in_utc(start), end=_in_utc(end))
 
 

@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import Engine
 
+from flows.measuring import (
+    ANY,
+    Question,
+    Slicing,
+    Window,
+    known_counts,
+    questions,
+    read_window,
+    slicings,
+)
 from hitl import logs
 from hitl.db import begin, keep_policy
-from hitl.evaluation import Estimate, EstimateTable, Kind, estimate_tables
-from hitl.evaluation.store import (
-    Judged,
-    Measurement,
-    deciding_models,
-    read_audit,
-    read_judged,
-    record_measurements,
+from hitl.evaluation import (
+    METRICS,
+    Estimate,
+    EstimateTable,
+    Kind,
+    Rate,
+    estimate_tables,
+    wilson,
+    without_reviewer_error,
 )
+from hitl.evaluation.store import Measurement, deciding_models, read_audit, record_measurements
+from hitl.evaluation.window import Response
 from hitl.policy import Policy
+from hitl.recipe import KnownAnswers, MeasureRecipe
 from hitl.records import ModelVersion
+
+__all__ = ["ANY", "MeasureReport", "measure", "questions"]
 
 log = logs.get(__name__)
 
-METRICS = ("prevalence", "precision", "recall")
 KINDS: tuple[Kind, ...] = ("descriptive", "certified")
-ANY = "any"
+BY_VIEWS = "prevalence_views"
+CORRECTED = "prevalence_corrected"
+RESPONSE = "response"
+LEAST_ASKED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +55,7 @@ class MeasureReport:
 
     `answered` of `asked` audit entries have labels, `waiting` are still open, `lost` were closed
     without an answer. Without a model in `by_model`, none decided in the window on an audited item.
+    `responses`: who answers, by score and slice, of what each model decided on.
     """
 
     start: datetime
@@ -47,10 +65,18 @@ class MeasureReport:
     waiting: int
     lost: int
     by_model: dict[ModelVersion, tuple[Measurement, ...]]
+    responses: dict[ModelVersion, tuple[Response, ...]]
 
 
-def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -> MeasureReport:
-    """Precision, recall and prevalence of what every model decided in a window.
+def measure(
+    engine: Engine,
+    *,
+    policy: Policy,
+    start: datetime,
+    end: datetime,
+    rules: MeasureRecipe | None = None,
+) -> MeasureReport:
+    """All online metrics of what every model decided in a window.
 
     Only the audit measures: it alone is drawn whatever a model thinks. The same window measured
     again replaces its rows, because late labels belong to it.
@@ -58,27 +84,33 @@ def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -
     Raises:
         DatabaseUnavailable: Postgres is away; figures of models that were done are kept.
     """
+    rules = rules or MeasureRecipe()
     with begin(engine) as tx:
         keep_policy(tx, policy)
         audit = read_audit(tx, policy=policy)
         models = deciding_models(tx, policy=policy, start=start, end=end)
     by_model: dict[ModelVersion, tuple[Measurement, ...]] = {}
+    responses: dict[ModelVersion, tuple[Response, ...]] = {}
     for model_version in models:
         with begin(engine) as tx:
-            judged = read_judged(
+            window = read_window(
                 tx,
                 policy=policy,
                 audit=audit,
                 model_version=model_version,
                 start=start,
                 end=end,
+                identity_terms=rules.identity_terms,
             )
-            found = tuple(_measurements(judged, policy))
+            found = tuple(_measurements(window, policy, rules))
             record_measurements(
                 tx, found, policy=policy, model_version=model_version, start=start, end=end
             )
         by_model[model_version] = found
-        log.info("measured", model_version=model_version, labels=len(judged), figures=len(found))
+        responses[model_version] = window.responses.cells
+        log.info(
+            "measured", model_version=model_version, labels=len(window.judged), figures=len(found)
+        )
     return MeasureReport(
         start=start,
         end=end,
@@ -87,81 +119,112 @@ def measure(engine: Engine, *, policy: Policy, start: datetime, end: datetime) -
         waiting=audit.waiting,
         lost=audit.lost,
         by_model=by_model,
+        responses=responses,
     )
 
 
-def _measurements(judged: Judged, policy: Policy) -> Iterator[Measurement]:
-    asked = list(questions(judged, policy))
+def _measurements(window: Window, policy: Policy, rules: MeasureRecipe) -> Iterator[Measurement]:
+    asked = list(questions(window.judged, policy))
     if not asked:
         return
-    slicings = (
-        ("", np.full(len(judged), "", dtype=object), [""]),
-        ("surface", judged.surface, sorted(set(judged.surface.tolist()))),
-        ("language", judged.language, sorted(set(judged.language.tolist()))),
-    )
-    tables = [
-        (slice_name, values, list(_tables(judged, asked, of_item, values)))
-        for slice_name, of_item, values in slicings
-    ]
+    known = {one.category: one for one in rules.known_answers}
+    tables = [(one, list(_tables(window, asked, one, policy))) for one in slicings(window)]
     for column, (category, _, _) in enumerate(asked):
-        for slice_name, values, found in tables:
-            for group, value in enumerate(values):
-                for table in found:
+        for slicing, found in tables:
+            for group, value in enumerate(slicing.values):
+                for name, table in found:
                     one = table.at(group, column)
-                    yield _measurement(one, table.kind, category, slice_name, value)
+                    yield _measurement(one, name, table.kind, category, slicing.name, value)
+                    if (name, table.kind, slicing.name) == ("prevalence", "descriptive", ""):
+                        yield _corrected(one, category, known.get(category))
+    yield from _responses(window.responses.cells)
 
 
 def _tables(
-    judged: Judged,
-    asked: Sequence[tuple[str, NDArray[np.float64], NDArray[np.bool_]]],
-    of_item: NDArray[Any],
-    values: Sequence[str],
-) -> Iterator[EstimateTable]:
-    """Metric by metric, each kind of interval: slices by questions."""
-    number = {value: k for k, value in enumerate(values)}
+    window: Window, asked: Sequence[Question], slicing: Slicing, policy: Policy
+) -> Iterator[tuple[str, EstimateTable]]:
+    """Metric by metric, each kind of interval: slices by questions; then prevalence by views."""
+    judged, rows = window.judged, slicing.rows
+    truth = np.stack([truth for _, truth, _ in asked], axis=1)[rows]
+    flagged = np.stack([flagged for _, _, flagged in asked], axis=1)[rows]
+    given: dict[str, Any] = {
+        "truth": truth,
+        "flagged": flagged,
+        "inclusion_probability": judged.inclusion_probability[rows],
+        "variance_weight": judged.variance_weight[rows],
+        "groups": slicing.group,
+        "size": len(slicing.values),
+    }
+    strata = known_counts(window.flags, slicing, asked, policy)
     by_kind = [
         estimate_tables(
             METRICS,
-            truth=np.stack([truth for _, truth, _ in asked], axis=1),
-            flagged=np.stack([flagged for _, _, flagged in asked], axis=1),
-            inclusion_probability=judged.inclusion_probability,
-            variance_weight=judged.variance_weight,
-            groups=np.array([number[one] for one in of_item.tolist()], dtype=np.int64),
-            size=len(values),
+            **given,
             kind=kind,
             largest_weight=judged.largest_weight,
+            post_strata=strata if kind == "descriptive" else None,
         )
         for kind in KINDS
     ]
-    for one_metric in zip(*by_kind, strict=True):
-        yield from one_metric
+    for tables in zip(*by_kind, strict=True):
+        yield from ((table.metric, table) for table in tables)
+    views = judged.views[rows]
+    # An item that nobody drew could be the one that most people see.
+    most = max(window.most_views or 0.0, float(np.nanmax(views, initial=0.0)))
+    for kind in KINDS:
+        [table] = estimate_tables(
+            ["prevalence"],
+            **given,
+            kind=kind,
+            amounts=views,
+            largest_weight=judged.largest_weight and judged.largest_weight * most,
+        )
+        # Labels there are; what is missing is how many people see the items.
+        code = np.where(table.code == "no_labels", "no_views", table.code)
+        yield BY_VIEWS, replace(table, code=code)
 
 
-def questions(
-    judged: Judged, policy: Policy
-) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.bool_]]]:
-    """Each category, then whether the item violates anything: (name, truth (N,), flagged (N,))."""
-    thresholds = np.array([one.threshold for one in policy.category])
-    known = ~np.isnan(judged.probabilities)
-    flags = np.logical_and(known, np.where(known, judged.probabilities, 0.0) >= thresholds)
-    for k, category in enumerate(policy.category_ids):
-        # A model that does not know a category cannot be measured on it.
-        truth = np.where(known[:, k], judged.truth[:, k], np.nan)
-        if known[:, k].any() or not len(judged):
-            yield category, truth, flags[:, k]
-    # Only items with an answer to everything. One yes would be enough to know of a violation, but
-    # then partly answered items would count if they violate and be left out if not.
-    answered = ~np.isnan(judged.truth).any(axis=1)
-    violates = (judged.truth > 0).any(axis=1)
-    truth = np.where(answered, violates.astype(np.float64), np.nan)
-    yield ANY, truth, np.any(flags, axis=1)
+def _corrected(apparent: Estimate, category: str, known: KnownAnswers | None) -> Measurement:
+    """Prevalence without the reviewers' errors, as their known answers show these."""
+    value = low = high = None
+    code = apparent.code or "no_gold"
+    if known is not None and apparent.value is not None:
+        found = without_reviewer_error(
+            Rate(apparent.value, apparent.n_effective or apparent.n),
+            sensitivity=Rate(known.found / known.violating, known.violating),
+            specificity=Rate(known.cleared / known.innocent, known.innocent),
+            confidence=apparent.confidence,
+        )
+        value, low, high, code = found.value, found.low, found.high, found.code or ""
+    return Measurement(
+        metric=CORRECTED, category=category, slice_name="", slice_value="", kind="descriptive",
+        value=value, low=low, high=high, n=apparent.n, n_effective=apparent.n_effective,
+        code=code or None, method="rogan-gladen",
+    )  # fmt: skip
+
+
+def _responses(cells: Sequence[Response]) -> Iterator[Measurement]:
+    """Of what was asked, how much is answered: in all, and in each cell."""
+    rows = [("", "", sum(one.asked for one in cells), sum(one.answered for one in cells))]
+    rows += [("asked", str(one), one.asked, one.answered) for one in cells]
+    for slice_name, slice_value, asked, answered in rows:
+        value = low = high = None
+        if asked >= LEAST_ASKED:
+            value = answered / asked
+            low, high = wilson(value, asked)
+        yield Measurement(
+            metric=RESPONSE, category=ANY, slice_name=slice_name, slice_value=slice_value,
+            kind="descriptive", value=value, low=low, high=high, n=asked,
+            n_effective=None if value is None else float(asked),
+            code="too_few_events" if value is None else None, method="wilson",
+        )  # fmt: skip
 
 
 def _measurement(
-    found: Estimate, kind: Kind, category: str, slice_name: str, slice_value: str
+    found: Estimate, metric: str, kind: Kind, category: str, slice_name: str, slice_value: str
 ) -> Measurement:
     return Measurement(
-        metric=found.metric,
+        metric=metric,
         category=category,
         slice_name=slice_name,
         slice_value=slice_value,

@@ -349,7 +349,9 @@ def measure(
     from flows import measure as step
 
     start, end = _window(start, end)
-    return step.measure(world.engine, policy=world.policy, start=start, end=end)
+    return step.measure(
+        world.engine, policy=world.policy, rules=world.recipe.measure, start=start, end=end
+    )
 
 
 def _window(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
@@ -387,7 +389,9 @@ def fairness_report(
     from flows import fairness_report as step
 
     start, end = _window(start, end)
-    return step.fairness_report(world.engine, policy=world.policy, start=start, end=end)
+    return step.fairness_report(
+        world.engine, policy=world.policy, rules=world.recipe.measure, start=start, end=end
+    )
 
 
 def weekly_report(

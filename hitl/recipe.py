@@ -311,6 +311,54 @@ class CertifyRecipe(_Strict):
     starts: Annotated[int, Field(ge=1, le=16)] = 1
 
 
+class KnownAnswers(_Strict):
+    """How reviewers did on items whose answer was known and hidden from them, in one category.
+
+    Of `violating` items they said `found` violate; of `innocent` ones, `cleared` do not.
+    """
+
+    category: str
+    violating: Annotated[int, Field(ge=1)]
+    found: Annotated[int, Field(ge=0)]
+    innocent: Annotated[int, Field(ge=1)]
+    cleared: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _parts_of_what_was_asked(self) -> Self:
+        if self.found > self.violating or self.cleared > self.innocent:
+            raise ValueError(
+                f"{self.category}: found may be {self.violating} at most, and cleared "
+                f"{self.innocent}; they are parts of what was asked"
+            )
+        return self
+
+
+class MeasureRecipe(_Strict):
+    """What `hitl measure` and the fairness page know beside the labels (docs/measurement.md).
+
+    `identity_terms`: a name for each group of people, and the words that speak of it. None are
+    shipped: which words matter, and in which languages, is for those who know the people to say.
+    `known_answers`: by these prevalence is corrected for reviewers' errors.
+    """
+
+    identity_terms: dict[str, tuple[str, ...]] = Field(default_factory=dict, max_length=100)
+    known_answers: tuple[KnownAnswers, ...] = ()
+
+    @model_validator(mode="after")
+    def _words_are_words(self) -> Self:
+        for name, words in self.identity_terms.items():
+            if not name.strip() or not words or not all(word.strip() for word in words):
+                raise ValueError(
+                    f"identity_terms {name!r} has no words, or an empty one; list some, or leave "
+                    "it out"
+                )
+        named = [one.category for one in self.known_answers]
+        for category in named:
+            if named.count(category) > 1:
+                raise ValueError(f"known_answers has category {category!r} twice; add them up")
+        return self
+
+
 class Recipe(_Strict):
     """Everything that changes a result and is not a rule of the policy."""
 
@@ -325,6 +373,7 @@ class Recipe(_Strict):
     training: TrainingRecipe = TrainingRecipe()
     gate: GateRecipe = GateRecipe()
     certify: CertifyRecipe = CertifyRecipe()
+    measure: MeasureRecipe = MeasureRecipe()
 
     @model_validator(mode="after")
     def _nothing_goes_that_could_be_chosen(self) -> Self:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from flows.cli.models import approver, say_of_training, show_verdict
-from flows.cli.output import progress, say, show_json, show_report, show_table
+from flows.cli.output import progress, say, show_json, show_report
 from flows.plain import plain
 from flows.wiring import open_world
 
@@ -32,6 +32,15 @@ class Interval(StrEnum):
 
     DESCRIPTIVE = "descriptive"
     CERTIFIED = "certified"
+
+
+class SliceName(StrEnum):
+    """What `hitl measure --by` goes by."""
+
+    SURFACE = "surface"
+    LANGUAGE = "language"
+    MARKET = "market"
+    IDENTITY_TERM = "identity_term"
 
 
 def _step(title: str, name: str, *, as_json: bool, **parameters: Any) -> Any:
@@ -228,11 +237,16 @@ def measure(
     start: Annotated[datetime | None, typer.Option(help="UTC; else 28 days ago.")] = None,
     end: Annotated[datetime | None, typer.Option(help="UTC; else the coming midnight.")] = None,
     kind: Annotated[Interval, typer.Option(help="Which kind of interval.")] = Interval.DESCRIPTIVE,
+    by: Annotated[SliceName | None, typer.Option(help="By the slices of this.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Step 9: precision, recall and prevalence of what was decided, with intervals.
+    """Step 9: what was decided, measured: every metric with its interval, or a code in its place.
 
-    Example: hitl measure --start 2026-11-01 --end 2026-12-01 --kind certified
+    How much violates (by items and by views), precision, recall, F1, false positives and
+    negatives, accuracy; for each category, with `--by` for each slice of it. docs/measurement.md
+    says what each means, and when not to believe it.
+
+    Example: hitl measure --start 2026-11-01 --end 2026-12-01 --kind certified --by language
     """
     report = _step(
         "measuring",
@@ -241,36 +255,13 @@ def measure(
         start=start and start.replace(tzinfo=UTC),
         end=end and end.replace(tzinfo=UTC),
     )
-    by_model = {
-        model_version: [one for one in found if one.kind == kind]
-        for model_version, found in report.by_model.items()
-    }
     if as_json:
+        by_model = {
+            model_version: [one for one in found if one.kind == kind]
+            for model_version, found in report.by_model.items()
+        }
         show_json(plain(report) | {"by_model": by_model})
         return
-    window = f"{report.start:%Y-%m-%d} to {report.end:%Y-%m-%d}"
-    say(
-        f"audit: {report.answered:,} of {report.asked:,} answered, {report.waiting:,} wait, "
-        f"{report.lost:,} were closed without an answer"
-    )
-    if not by_model:
-        say(f"no model decided on an audited item from {window}; label audits, or widen the window")
-    for model_version, found in by_model.items():
-        show_table(
-            f"{model_version}, decisions of {window}",
-            ("metric", "category", "value", "from", "to", "labels", "effective", ""),
-            [
-                (
-                    f.metric,
-                    f.category,
-                    f.value if f.code is None else f.code,
-                    f.low,
-                    f.high,
-                    f.n,
-                    f.n_effective and round(f.n_effective),
-                    "unstable" if f.unstable else "",
-                )
-                for f in found
-                if f.slice_name == ""
-            ],
-        )
+    from flows.cli.figures import show_measured
+
+    show_measured(report, kind=kind.value, by=by.value if by else "")

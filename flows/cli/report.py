@@ -31,9 +31,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the figures as JSON 
 def fairness(
     start: Start = None, end: End = None, folder: Folder = None, as_json: AsJson = False
 ) -> None:
-    """Is content of some language or surface judged worse than the rest, and how sure is that?
+    """Is content of some language, market or surface, or on some people, judged worse, and how sure
+    is that?
 
-    Of the champion's decisions, by audit labels. Writes fairness.html, fairness.md and the picture.
+    People: by the recipe's `measure.identity_terms`. Of the champion's decisions, by audit labels.
+    Writes fairness.html, fairness.md and the picture.
 
     Example: hitl report fairness --start 2026-10-01
     """

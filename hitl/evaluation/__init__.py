@@ -15,9 +15,10 @@ from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
-from hitl.evaluation.fairness import GAP_METRICS, Gap, gaps
+from hitl.evaluation.fairness import GAP_METRICS, Gap, Part, gaps, gaps_of
 from hitl.evaluation.forecast import Forecast, days_needed, forecast_labels
 from hitl.evaluation.gate import cannot_compare, judge
+from hitl.evaluation.identity_terms import speaks_of
 from hitl.evaluation.intervals import (
     CellTotal,
     Interval,
@@ -67,6 +68,7 @@ __all__ = [
     "Kind",
     "Measure",
     "Outcome",
+    "Part",
     "PostStrata",
     "Promise",
     "PromisedRate",
@@ -103,6 +105,7 @@ __all__ = [
     "gain_in_average_precision",
     "gamma_limits",
     "gaps",
+    "gaps_of",
     "holm",
     "judge",
     "labels_to_certify",
@@ -116,6 +119,7 @@ __all__ = [
     "rate_change",
     "share_limits",
     "shifted_shares",
+    "speaks_of",
     "stability",
     "thin",
     "two_sets",

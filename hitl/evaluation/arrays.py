@@ -36,7 +36,10 @@ def answers(name: str, values: ArrayLike, *, dimensions: int = 1) -> FloatArray:
         BadArrays: something else is among them.
     """
     found = floats(name, values, dimensions=dimensions)
-    if not np.all(np.isnan(found) | (found == 0.0) | (found == 1.0)):
+    if getattr(values, "dtype", None) == np.bool_:
+        return found
+    other = (found != 0.0) & (found != 1.0)
+    if other.any() and not np.isnan(found[other]).all():
         raise BadArrays(name, "holds something other than 0, 1 and NaN; NaN means nobody answered")
     return found
 

@@ -18,11 +18,15 @@ from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.intervals import CellTotal, share_limits, wilson
 
 Kind = Literal["certified", "descriptive"]
+METHODS: dict[Kind, str] = {"certified": "gmover", "descriptive": "wilson-neff"}
+POST_STRATIFIED = ", post-stratified"
 
 MIN_EVENTS = 10
 """Fewer items than this in what a metric divides by, and there is a code in place of a number."""
 STEADY_EVENTS = 10
 HEAVIEST_SHARE = 0.25
+ROUNDING = 1e-12
+"""A variance that known counts leave less of than this part is none: what is left is rounding."""
 
 
 class Cells(NamedTuple):
@@ -106,6 +110,7 @@ def estimate(
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
     variance_weight: ArrayLike | None = None,
+    amounts: ArrayLike | None = None,
     confidence: float = 0.95,
     kind: Kind = "certified",
     post_strata: PostStrata | None = None,
@@ -132,10 +137,14 @@ def estimate(
         variance_weight: shape (N,), what each item adds to the variance of a total of ones, where
             that is not (1 - p) / p^2: after several rounds of draws (`audit.levelled`). Then
             `inclusion_probability` is one over the item's weight, and may exceed 1.
+        amounts: shape (N,), 0 or more: how much each item counts, such as its views; then the
+            metric is of views, not of items. NaN is unknown, and left out as an unknown answer.
+            Items that count nothing are in no figure. Default: 1 each.
         post_strata: how many items of the whole population are flagged and not; sharpens all
             but precision.
         largest_weight: the largest 1 / inclusion probability that the design gave to any item,
-            drawn or not. Default: the largest among those drawn, per flag.
+            drawn or not; with `amounts`, times the largest amount of any. Default: the largest
+            among those drawn, per flag.
         min_events: floor for the number of items that the metric divides by.
 
     Raises:
@@ -150,9 +159,13 @@ def estimate(
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
     cells = METRICS[metric]
-    labels, n_excluded, n_unknown = _labels(truth, flagged, inclusion_probability, variance_weight)
+    labels, n_excluded, n_unknown = _labels(
+        truth, flagged, inclusion_probability, variance_weight, amounts
+    )
     counts = _Counts.of(labels, cells)
-    method = "gmover" if kind == "certified" else "wilson-neff"
+    method = METHODS[kind]
+    if post_strata is not None and metric != "precision":
+        method += POST_STRATIFIED
 
     def without_number(code: str) -> Estimate:
         return Estimate(
@@ -207,16 +220,24 @@ def _labels(
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
     variance_weight: ArrayLike | None,
+    amounts: ArrayLike | None,
 ) -> tuple[_Labels, int, int]:
     violating = answers("truth", truth)
     flags = answers("flagged", flagged)
     chance, spread = drawn_with(inclusion_probability, variance_weight)
+    amount = checked_amounts(amounts, len(violating))
     same_length(len(violating), flagged=flags, inclusion_probability=chance)
     if np.isnan(flags).any():
         raise BadArrays("flagged", "holds NaN; leave out the items that were never decided on")
     measures = ~np.isnan(chance)
-    known = measures & ~np.isnan(violating)
-    kept = _Labels(violating[known] == 1.0, flags[known] == 1.0, 1.0 / chance[known], spread[known])
+    known = ~np.isnan(violating) & ~np.isnan(amount)
+    counts = measures & known & (amount > 0.0)
+    kept = _Labels(
+        violating=violating[counts] == 1.0,
+        flagged=flags[counts] == 1.0,
+        weight=amount[counts] / chance[counts],
+        spread=spread[counts] * amount[counts] ** 2,
+    )
     return kept, int(np.count_nonzero(~measures)), int(np.count_nonzero(measures & ~known))
 
 
@@ -243,6 +264,17 @@ def drawn_with(
     if not np.all(spread[measures] >= 0.0):
         raise BadArrays("variance_weight", "holds a number below 0, or none beside a chance")
     return chance, spread
+
+
+def checked_amounts(amounts: ArrayLike | None, size: int) -> FloatArray:
+    """How much each of `size` items counts: 1 where nothing is said, NaN where it is unknown."""
+    if amounts is None:
+        return np.ones(size)
+    found = floats("amounts", amounts)
+    same_length(size, amounts=found)
+    if not np.all(np.isnan(found) | ((found >= 0.0) & np.isfinite(found))):
+        raise BadArrays("amounts", "holds a number below 0 or infinite; NaN means unknown")
+    return found
 
 
 def _worth(cell: tuple[tuple[float, float], tuple[float, float]], labels: _Labels) -> FloatArray:
@@ -275,12 +307,14 @@ def _effective_n(
     """value (1 - value) / variance; Kish's where the variance says nothing."""
     base = labels.weight * (good + bad)
     residual = (good - value * (good + bad)) / base.sum()
+    least = 0.0
     if post_stratified:
+        least = ROUNDING * float((labels.weight**2 * residual**2).sum())
         for group in (labels.flagged, ~labels.flagged):
             if group.any() and labels.weight[group].sum() > 0.0:
                 residual[group] -= np.average(residual[group], weights=labels.weight[group])
     variance = float((labels.spread * residual**2).sum())
-    if variance > 0.0 and 0.0 < value < 1.0:
+    if variance > least and 0.0 < value < 1.0:
         return value * (1.0 - value) / variance
     return float(base.sum() ** 2 / (base**2).sum())
 

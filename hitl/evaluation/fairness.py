@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import norm
 
-from hitl.evaluation.arrays import answers, level, same_length
+from hitl.evaluation.arrays import BoolArray, answers, level, same_length
 from hitl.evaluation.comparisons import benjamini_hochberg, holm
 from hitl.evaluation.errors import BadArrays
 from hitl.evaluation.estimators import Estimate, drawn_with, estimate
@@ -28,10 +28,12 @@ class Gap:
     """A metric of one slice less that of all others, with an interval; or too little to tell.
 
     `adjusted_p`: over all gaps that were asked for together. The verdict is never "fair": where no
-    gap is shown, the interval says how large one may still be.
+    gap is shown, the interval says how large one may still be. `method` of the interval:
+    `newcombe` for even draws, `newcombe-neff` where chances differ and their effective n counts.
     """
 
     metric: str
+    slice_name: str
     slice_value: str
     here: Estimate
     elsewhere: Estimate
@@ -40,6 +42,16 @@ class Gap:
     high: float | None
     adjusted_p: float | None
     verdict: Verdict
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The items of one slice, such as one language: `rows` (N,). Parts may overlap."""
+
+    slice_name: str
+    slice_value: str
+    rows: BoolArray
 
 
 def gaps(
@@ -54,31 +66,61 @@ def gaps(
     is_gate: bool = False,
     largest_weight: float | None = None,
 ) -> list[Gap]:
-    """Every slice against the rest, most surely different first, then by name.
+    """Every value of one slice against the rest: `gaps_of` for what excludes each other.
+
+    Args:
+        slices: shape (N,), such as the language of each item.
+
+    Raises:
+        BadArrays, UnknownMetric: as `estimate`.
+    """
+    values = np.asarray(slices, dtype=object)
+    said = answers("truth", truth)
+    if values.shape != said.shape:
+        raise BadArrays("slices", f"has shape {values.shape} beside a truth of {said.shape}")
+    parts = [Part("", name, values == name) for name in sorted(set(values.tolist()))]
+    return gaps_of(
+        said, flagged, inclusion_probability, parts, variance_weight=variance_weight,
+        metrics=metrics, confidence=confidence, is_gate=is_gate, largest_weight=largest_weight,
+    )  # fmt: skip
+
+
+def gaps_of(
+    truth: ArrayLike,
+    flagged: ArrayLike,
+    inclusion_probability: ArrayLike,
+    parts: Sequence[Part],
+    *,
+    variance_weight: ArrayLike | None = None,
+    metrics: Sequence[str] = GAP_METRICS,
+    confidence: float = 0.95,
+    is_gate: bool = False,
+    largest_weight: float | None = None,
+) -> list[Gap]:
+    """Every part against all items that are not of it, most surely different first, then by name.
+
+    A part that holds all items, or none, has nothing beside it and no gap.
 
     Args:
         truth, flagged, inclusion_probability, variance_weight: as `estimate`, shape (N,).
-        slices: shape (N,), such as the language of each item.
+        parts: of as many slices as are to be judged together: languages, markets, identity terms.
         is_gate: adjust so that one wrong alarm among all is rare (Holm), not so that most alarms
             are right (Benjamini and Hochberg).
 
     Raises:
         BadArrays, UnknownMetric: as `estimate`.
 
-    Source: Newcombe's limits (1998) on effective n; two-sided score test of the difference.
+    Source: Newcombe's limits (1998), on the effective n of the design's linearised variance;
+    two-sided score test of the difference.
     """
     level("confidence", confidence)
     said, flags = answers("truth", truth), answers("flagged", flagged)
     chance, spread = drawn_with(inclusion_probability, variance_weight)
-    values = np.asarray(slices, dtype=object)
-    if values.shape != said.shape:
-        raise BadArrays("slices", f"has shape {values.shape} beside a truth of {said.shape}")
     same_length(len(said), flagged=flags, inclusion_probability=chance)
-    names = sorted(set(values.tolist()))
-    if len(names) < 2:
-        return []  # there is no rest
+    for part in parts:
+        same_length(len(said), **{f"part {part.slice_value!r}": part.rows})
 
-    def of(metric: str, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Estimate:
+    def of(metric: str, rows: BoolArray) -> Estimate:
         return estimate(
             metric,
             truth=said[rows],
@@ -91,22 +133,26 @@ def gaps(
         )
 
     pairs = [
-        (metric, name, of(metric, values == name), of(metric, values != name))
+        (metric, part, of(metric, part.rows), of(metric, ~part.rows))
         for metric in metrics
-        for name in names
+        for part in parts
+        if part.rows.any() and not part.rows.all()
     ]
     p_values = [_p_value(here, rest) for _, _, here, rest in pairs]
     known = [k for k, p in enumerate(p_values) if p is not None]
     adjust = holm if is_gate else benjamini_hochberg
     adjusted = dict(zip(known, adjust([p_values[k] for k in known]), strict=True))  # type: ignore[arg-type]
+    drawn = chance[~np.isnan(chance) & ~np.isnan(said)]
+    is_even = bool(len(drawn) == 0 or np.ptp(drawn) <= 1e-9)
     found = [
-        _gap(metric, name, here, rest, adjusted.get(k), confidence)
-        for k, (metric, name, here, rest) in enumerate(pairs)
+        _gap(metric, part, here, rest, adjusted.get(k), confidence, is_even)
+        for k, (metric, part, here, rest) in enumerate(pairs)
     ]
     return sorted(
         found,
         key=lambda one: (
-            math.inf if one.adjusted_p is None else one.adjusted_p, one.metric, one.slice_value,
+            math.inf if one.adjusted_p is None else one.adjusted_p, one.metric, one.slice_name,
+            one.slice_value,
         ),
     )  # fmt: skip
 
@@ -127,19 +173,24 @@ def _p_value(here: Estimate, rest: Estimate) -> float | None:
 
 def _gap(
     metric: str,
-    name: str,
+    part: Part,
     here: Estimate,
     rest: Estimate,
     adjusted_p: float | None,
     confidence: float,
+    is_even: bool,
 ) -> Gap:
-    if adjusted_p is None or here.value is None or rest.value is None:
-        return Gap(metric, name, here, rest, None, None, None, None, "insufficient_evidence")
-    low, high = newcombe(
-        here.value, here.n_effective or 1.0, rest.value, rest.n_effective or 1.0,
-        confidence=confidence,
-    )  # fmt: skip
-    verdict: Verdict = "gap" if adjusted_p <= 1.0 - confidence else "no_gap_shown"
+    difference = low = high = None
+    verdict: Verdict = "insufficient_evidence"
+    if adjusted_p is not None and here.value is not None and rest.value is not None:
+        difference = here.value - rest.value
+        low, high = newcombe(
+            here.value, here.n_effective or 1.0, rest.value, rest.n_effective or 1.0,
+            confidence=confidence,
+        )  # fmt: skip
+        verdict = "gap" if adjusted_p <= 1.0 - confidence else "no_gap_shown"
     return Gap(
-        metric, name, here, rest, here.value - rest.value, low, high, float(adjusted_p), verdict
-    )
+        metric, part.slice_name, part.slice_value, here, rest, difference, low, high,
+        None if adjusted_p is None else float(adjusted_p), verdict,
+        "newcombe" if is_even else "newcombe-neff",
+    )  # fmt: skip

@@ -49,7 +49,8 @@ class Judged:
     `variance_weight` (N,) goes with it. No item that the model decided on could have counted for
     more than `largest_weight`, and no question of the same age as a row's for more than one over
     `least_chance` (N,). `evenness` (N,) is the least chance of the batch that drew it over its own.
-    `answered_at` (N,) is when its newest label came.
+    `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as last told; NaN where
+    nobody told.
     """
 
     item_ids: NDArray[Any]
@@ -64,6 +65,8 @@ class Judged:
     stands_for: FloatArray
     answered_at: NDArray[Any]
     largest_weight: float | None
+    market: NDArray[Any]
+    views: FloatArray
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -117,7 +120,8 @@ _NEWEST_DECISION = """
 """
 _JUDGED = f"""
     SELECT i.item_id, e.batch_id, p.stands_for, p.inclusion_probability, i.content_at,
-           i.language, i.surface, d.probabilities, l.answers, l.answered_at
+           i.language, i.surface, i.market, r.views_per_hour, d.probabilities, l.answers,
+           l.answered_at
     FROM (
         SELECT entry_id, jsonb_object_agg(category, value) AS answers,
                max(resolved_at) AS answered_at
@@ -127,6 +131,7 @@ _JUDGED = f"""
     JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share = :audit
     JOIN items i ON i.item_id = e.item_id
     JOIN LATERAL ({_NEWEST_DECISION}) d ON true
+    LEFT JOIN reaches r ON r.item_id = i.item_id
     ORDER BY i.item_id
 """  # noqa: S608
 _EPOCHS = """
@@ -245,6 +250,11 @@ def read_judged(
         stands_for=stands_for,
         answered_at=np.array([row.answered_at for row in rows], dtype=object),
         largest_weight=audit.most_for_one * max(possible) if possible else None,
+        market=np.array([row.market or "unknown" for row in rows], dtype=object),
+        views=np.array(
+            [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
+            dtype=float,
+        ),
     )
 
 

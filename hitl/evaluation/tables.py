@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2, norm
+from scipy.special import gammaincinv
+from scipy.stats import norm
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level
 from hitl.evaluation.errors import BadArrays, UnknownMetric
 from hitl.evaluation.estimators import (
     HEAVIEST_SHARE,
+    METHODS,
     METRICS,
     MIN_EVENTS,
+    POST_STRATIFIED,
+    ROUNDING,
     STEADY_EVENTS,
     Cells,
     Estimate,
     Kind,
+    checked_amounts,
     drawn_with,
 )
+from hitl.evaluation.post_strata import PostStratified
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,7 @@ class EstimateTable:
     code: NDArray[np.str_]
     n_excluded: NDArray[np.int64]
     n_unknown: NDArray[np.int64]
+    is_post_stratified: BoolArray
 
     def at(self, group: int, category: int) -> Estimate:
         """One of them."""
@@ -56,14 +64,15 @@ class EstimateTable:
             metric=self.metric, value=number(self.value), low=number(self.low),
             high=number(self.high), n=int(self.n[here]), n_effective=number(self.n_effective),
             n_events=int(self.n_events[here]),
-            method="gmover" if self.kind == "certified" else "wilson-neff", code=code,
+            method=METHODS[self.kind] + POST_STRATIFIED * bool(self.is_post_stratified[here]),
+            code=code,
             confidence=self.confidence, unstable=bool(self.unstable[here]),
             n_excluded=int(self.n_excluded[here]), n_unknown=int(self.n_unknown[here]),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
-class _Sums:
+class Sums:
     """Of each slice, category, truth and flag, shape (S, C, 2, 2). All that any metric needs."""
 
     count: FloatArray
@@ -84,8 +93,10 @@ def estimate_tables(
     groups: ArrayLike,
     size: int,
     variance_weight: ArrayLike | None = None,
+    amounts: ArrayLike | None = None,
     confidence: float = 0.95,
     kind: Kind = "certified",
+    post_strata: ArrayLike | None = None,
     largest_weight: float | None = None,
     min_events: int = MIN_EVENTS,
 ) -> Iterator[EstimateTable]:
@@ -100,7 +111,9 @@ def estimate_tables(
         flagged: shape (N, C).
         inclusion_probability: shape (N,), in (0, 1]; NaN where there is none.
         groups: shape (N,), the slice of each item, from 0 to `size` - 1.
-        variance_weight, largest_weight, min_events: see `estimate`.
+        post_strata: shape (S, C, 2): how many items of the whole population are not flagged and
+            flagged; NaN in a cell where that is not known, or not to be used.
+        variance_weight, amounts, largest_weight, min_events: see `estimate`.
 
     Raises:
         UnknownMetric, BadArrays, BadLevel: as `estimate`.
@@ -113,11 +126,12 @@ def estimate_tables(
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
     sums, excluded, unknown = _sums(
-        truth, flagged, inclusion_probability, variance_weight, groups, size
+        truth, flagged, inclusion_probability, variance_weight, groups, size, amounts
     )
+    strata = None if post_strata is None else PostStratified.of(sums, post_strata)
     for metric in wanted:
         yield _table(
-            metric, sums, excluded, unknown,
+            metric, sums, excluded, unknown, None if metric == "precision" else strata,
             kind=kind, confidence=confidence, largest_weight=largest_weight,
             min_events=min_events,
         )  # fmt: skip
@@ -125,8 +139,8 @@ def estimate_tables(
 
 def _sums(
     truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike,
-    variance_weight: ArrayLike | None, groups: ArrayLike, size: int,
-) -> tuple[_Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
+    variance_weight: ArrayLike | None, groups: ArrayLike, size: int, amounts: ArrayLike | None,
+) -> tuple[Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
     said = answers("truth", truth, dimensions=2)
     flags = answers("flagged", flagged, dimensions=2)
     chance, spread = drawn_with(inclusion_probability, variance_weight)
@@ -139,49 +153,61 @@ def _sums(
     if items and not (group.min() >= 0 and group.max() < size):
         raise BadArrays("groups", f"holds a slice outside 0 to {size - 1}")
     measures = ~np.isnan(chance)
-    answered = ~np.isnan(said)
-    subject = group[:, None] * categories + np.arange(categories)
+    amount = checked_amounts(amounts, items)
+    # Whole arrays of (items, categories), where possible: to index so many one by one takes longer.
+    is_known = ~np.isnan(amount)
+    unanswered = np.isnan(said)
+    rows, columns = np.nonzero(unanswered & (is_known & measures)[:, None])
+    unknown = np.bincount(group[rows] * categories + columns, minlength=size * categories)
+    unknown = unknown.reshape(size, categories)
+    unknown += np.bincount(group[measures & ~is_known], minlength=size)[:, None]
+    excluded = np.bincount(group[~measures], minlength=size)[:, None]
+    counts = measures & is_known & (amount > 0.0)
+    if not counts.all():
+        said, flags, group = said[counts], flags[counts], group[counts]
+        unanswered = unanswered[counts]
+        chance, spread, amount = chance[counts], spread[counts], amount[counts]
+    # Truth and flag as one of four; a fifth holds what nobody answered, and is thrown away.
+    kind_of = 2 * (said == 1.0).view(np.int8) + (flags == 1.0).view(np.int8)
+    kind_of[unanswered] = 4
+    cell = (5 * (group[:, None] * categories + np.arange(categories)) + kind_of).ravel()
 
-    def counts(which: BoolArray) -> NDArray[np.int64]:
-        found = np.bincount(subject[which], minlength=size * categories)
-        return found.astype(np.int64).reshape(size, categories)
+    def without_fifth(found: NDArray[Any]) -> FloatArray:
+        kept = found.reshape(size, categories, 5)[..., :4].astype(np.float64)
+        return kept.reshape(size, categories, 2, 2)
 
-    everything = np.ones_like(answered)
-    excluded = counts(everything & ~measures[:, None])
-    unknown = counts(~answered & measures[:, None])
-    rows, columns = np.nonzero(answered & measures[:, None])
-    cell = subject[rows, columns] * 4 + (2 * said[rows, columns] + flags[rows, columns]).astype(int)
-    weight, spread = 1.0 / chance[rows], spread[rows]
-    shape = (size, categories, 2, 2)
-    cells = size * categories * 4
+    def total(of_item: FloatArray) -> FloatArray:
+        if not of_item.any():
+            return np.zeros((size, categories, 2, 2))
+        weights = np.repeat(of_item, categories)
+        return without_fifth(np.bincount(cell, weights, size * categories * 5))
 
-    def total(values: FloatArray | None) -> FloatArray:
-        return np.bincount(cell, weights=values, minlength=cells).astype(float).reshape(shape)
+    def most(of_item: FloatArray) -> FloatArray:
+        found = np.zeros(size * categories * 5)
+        np.maximum.at(found, cell, np.repeat(of_item, categories))
+        return without_fifth(found)
 
+    weight = amount / chance
     random = np.where(spread > 0.0, weight, 0.0)
-
-    def heaviest(values: FloatArray) -> FloatArray:
-        most = np.zeros(cells)
-        np.maximum.at(most, cell, values)
-        return most.reshape(shape)
-
-    sums = _Sums(
-        count=total(None),
+    heaviest = most(weight)
+    sums = Sums(
+        count=without_fifth(np.bincount(cell, minlength=size * categories * 5)),
         random=total(random),
         certain=total(weight - random),
-        variance=total(spread),
+        variance=total(spread * amount**2),
         squares=total(weight * weight),
-        heaviest=heaviest(weight),
-        heaviest_random=heaviest(random),
+        heaviest=heaviest,
+        heaviest_random=heaviest if (random == weight).all() else most(random),
     )
-    return sums, excluded, unknown
+    return sums, np.broadcast_to(excluded, (size, categories)), unknown
 
 
 def _table(
     metric: str,
-    sums: _Sums,
+    sums: Sums,
     excluded: NDArray[np.int64],
     unknown: NDArray[np.int64],
+    strata: PostStratified | None,
     *,
     kind: Kind,
     confidence: float,
@@ -189,13 +215,15 @@ def _table(
     min_events: int,
 ) -> EstimateTable:
     cells: Cells = METRICS[metric]
+    if strata is not None:
+        sums = strata.sums
     good, bad = (np.array(one, dtype=np.float64) for one in (cells.good, cells.bad))
     weight = sums.random + sums.certain
     n_good, n_bad = _over(sums.count, good > 0), _over(sums.count, bad > 0)
     g, b = _over(weight, good), _over(weight, bad)
     with np.errstate(divide="ignore", invalid="ignore"):
         value = g / (g + b)
-        n_effective = _effective_n(sums, good, bad, value, g + b)
+        n_effective = _effective_n(sums, good, bad, value, g + b, strata)
         if kind == "certified":
             low, high = _share_limits(
                 _gamma(sums, good, largest_weight, confidence), (g, b),
@@ -212,6 +240,8 @@ def _table(
         "no_labels",
         np.where(n < max(min_events, 1), "too_few_events", ""),
     )
+    if strata is not None:
+        code = np.where((code == "") & strata.is_empty, "stratum_without_labels", code)
     told = code == ""
 
     def shown(values: FloatArray) -> FloatArray:
@@ -223,6 +253,7 @@ def _table(
         n=n.astype(np.int64), n_effective=shown(n_effective), n_events=events.astype(np.int64),
         unstable=told & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE)),
         code=code, n_excluded=excluded, n_unknown=unknown,
+        is_post_stratified=np.zeros_like(told) if strata is None else strata.is_known,
     )  # fmt: skip
 
 
@@ -237,17 +268,23 @@ def _most(heaviest: FloatArray, worth: FloatArray) -> FloatArray:
 
 
 def _effective_n(
-    sums: _Sums, good: FloatArray, bad: FloatArray, value: FloatArray, base: FloatArray
-) -> FloatArray:
+    sums: Sums, good: FloatArray, bad: FloatArray, value: FloatArray, base: FloatArray,
+    strata: PostStratified | None,
+) -> FloatArray:  # fmt: skip
     residual = (good - value[..., None, None] * (good + bad)) / base[..., None, None]
+    least: FloatArray | float = 0.0
+    if strata is not None:
+        least = ROUNDING * (sums.squares * residual**2).sum(axis=(2, 3))
+        least = np.where(strata.is_known, least, 0.0)
+        residual = strata.within(residual)
     variance = (sums.variance * residual**2).sum(axis=(2, 3))
     kish = base**2 / _over(sums.squares, (good + bad) ** 2)
-    between = (variance > 0.0) & (value > 0.0) & (value < 1.0)
+    between = (variance > least) & (value > 0.0) & (value < 1.0)
     return np.where(between, value * (1.0 - value) / variance, kish)
 
 
 def _gamma(
-    sums: _Sums, worth: FloatArray, largest_weight: float | None, confidence: float
+    sums: Sums, worth: FloatArray, largest_weight: float | None, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """`gamma_limits` of a cell's total, what was sure to be drawn added."""
     total, certain = _over(sums.random, worth), _over(sums.certain, worth)
@@ -260,16 +297,17 @@ def _gamma(
         admits = _over(sums.count, np.broadcast_to(by_flag > 0, (2, 2))) > 0
         among = (sums.heaviest_random * by_flag).max(axis=(2, 3))
         largest = np.where(admits, among, sums.heaviest_random.max(axis=(2, 3)) * worth.max())
+    # Half the quantile of chi square with 2 a degrees is that of gamma with shape a.
     tail = (1.0 - confidence) / 2.0
     low = np.where(
         (total > 0.0) & (variance > 0.0),
-        variance / (2.0 * total) * chi2.ppf(tail, 2.0 * total**2 / variance),
+        variance / total * gammaincinv(total**2 / variance, tail),
         total,
     )
     above, spread = total + largest, variance + largest**2
     high = np.where(
         largest > 0.0,
-        spread / (2.0 * above) * chi2.ppf(1.0 - tail, 2.0 * above**2 / spread),
+        spread / above * gammaincinv(above**2 / spread, 1.0 - tail),
         total,
     )
     return certain + low, certain + high

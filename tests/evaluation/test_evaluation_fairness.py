@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hitl.evaluation import BadArrays, gaps
+from hitl.evaluation import BadArrays, Part, gaps, gaps_of
 
 BoolArray = NDArray[np.bool_]
 
@@ -100,3 +100,71 @@ def test_one_slice_alone_has_no_rest() -> None:
 def test_shapes_must_agree() -> None:
     with pytest.raises(BadArrays):
         gaps([0.0, 1.0], [1.0, 0.0], [1.0, 1.0], ["de"])
+
+
+def test_of_800_items_five_percent_beside_two_is_nearly_always_found() -> None:
+    # statistics.md, section 8: of such worlds Holm finds .950.
+    rng = np.random.default_rng(5)
+    rates = {f"l{k:02d}": 0.02 for k in range(11)} | {"worse": 0.05}
+    found = 0
+    for _ in range(200):
+        flagged, names = innocent(rng, rates, 800)
+        gaps_found = gaps(
+            np.zeros(len(names)), flagged, np.full(len(names), 0.001), names,
+            metrics=["fpr"], is_gate=True,
+        )  # fmt: skip
+        found += any(one.slice_value == "worse" and one.verdict == "gap" for one in gaps_found)
+
+    assert found / 200 >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 200)
+
+
+def test_newcombes_limits_of_a_slice_and_the_rest_cover() -> None:
+    # statistics.md, section 8: .954.
+    rng = np.random.default_rng(6)
+    held, worlds = 0, 400
+    for _ in range(worlds):
+        flagged, names = innocent(rng, {"de": 0.05, "rest": 0.02}, 800)
+        [one] = [
+            gap
+            for gap in gaps(np.zeros(1600), flagged, np.full(1600, 0.001), names, metrics=["fpr"])
+            if gap.slice_value == "de"
+        ]
+        assert one.low is not None
+        assert one.high is not None
+        held += one.low <= 0.03 <= one.high
+
+    assert held / worlds >= 0.95 - 2 * np.sqrt(0.95 * 0.05 / worlds)
+
+
+def test_parts_may_overlap_and_are_judged_together() -> None:
+    rng = np.random.default_rng(7)
+    women, deaf = rng.random(3000) < 0.3, rng.random(3000) < 0.2
+    flagged = rng.random(3000) < np.where(women & deaf, 0.4, 0.05)
+    parts = [Part("identity_term", "women", women), Part("identity_term", "deaf people", deaf)]
+
+    found = gaps_of(np.zeros(3000), flagged, np.full(3000, 0.1), parts, metrics=["fpr"])
+
+    by_name = {one.slice_value: one for one in found}
+    assert {"women": int(women.sum()), "deaf people": int(deaf.sum())} == {
+        name: one.here.n for name, one in by_name.items()
+    }
+    assert {3000} == {one.here.n + one.elsewhere.n for one in found}
+    assert {"gap"} == {one.verdict for one in found}
+    assert {("identity_term", "newcombe")} == {(one.slice_name, one.method) for one in found}
+
+
+def test_a_part_of_everything_or_nothing_has_no_gap() -> None:
+    rows = np.ones(3, dtype=bool)
+
+    assert [] == gaps_of(
+        [0.0] * 3, [1.0] * 3, [1.0] * 3, [Part("language", "de", rows), Part("x", "y", ~rows)]
+    )
+
+
+def test_uneven_draws_say_by_which_method() -> None:
+    flagged, names = innocent(np.random.default_rng(8), {"de": 0.3, "en": 0.3}, 100)
+    chance = np.where(np.arange(200) % 2 == 0, 0.1, 0.5)
+
+    found = gaps(np.zeros(200), flagged, chance, names, metrics=["fpr"])
+
+    assert {"newcombe-neff"} == {one.method for one in found}

@@ -13,6 +13,7 @@ from flows.fairness_report import FairnessReport, fairness_report
 from flows.rescore import NoChampion, rescore
 from hitl.db import begin
 from hitl.policy import Policy
+from hitl.recipe import MeasureRecipe
 from hitl.reports import as_html
 from tests.builders import NOON
 from tests.flows.models import crown, train
@@ -51,10 +52,10 @@ def test_languages_are_compared_and_what_cannot_be_told_is_listed(
 
     report = of(engine, policy)
 
-    compared = {(category, gap.slice_value) for category, _, gap in report.gaps}
+    compared = {(category, gap.slice_value) for category, gap in report.gaps}
     assert {("hate", "de"), ("hate", "en"), ("any", "de")} <= compared
-    assert {"language"} == {slicing for _, slicing, _ in report.gaps}, "one surface has no rest"
-    told = [one for one in report.gaps if one[2].verdict != "insufficient_evidence"]
+    assert {"language"} == {gap.slice_name for _, gap in report.gaps}, "one surface has no rest"
+    told = [gap for _, gap in report.gaps if gap.verdict != "insufficient_evidence"]
     assert told
     page = as_html(report.page)
     assert "no gap shown" in page
@@ -66,12 +67,31 @@ def test_languages_are_compared_and_what_cannot_be_told_is_listed(
     }
 
 
+def test_markets_and_whom_content_speaks_of_are_compared_too(
+    engine: Engine, tmp_path: Path
+) -> None:
+    policy = world(engine, tmp_path)
+    with begin(engine) as tx:
+        tx.execute(text("UPDATE items SET market = 'BR' WHERE hashtext(item_id) % 2 = 0"))
+    rules = MeasureRecipe(identity_terms={"gardeners": ("GARDEN",), "nobody": ("zebra",)})
+
+    report = fairness_report(engine, policy=policy, start=NOON, end=END, rules=rules)
+
+    compared = {(gap.slice_name, gap.slice_value) for _, gap in report.gaps}
+    assert {("market", "BR"), ("identity_term", "gardeners")} <= compared
+    assert {"nobody", "unknown"}.isdisjoint(value for _, value in compared)
+    page = as_html(report.page)
+    assert "identity term gardeners" in page
+    assert "market BR" in page
+    assert "grolk" not in page, "words of the items stay where they are"
+
+
 def test_too_few_labels_are_said_in_words(engine: Engine, tmp_path: Path) -> None:
     policy = world(engine, tmp_path, batches=1)
     report = fairness_report(engine, policy=policy, start=NOON, end=NOON + timedelta(seconds=1))
 
     assert "Nothing could be told yet" in as_html(report.page)
-    assert () == report.gaps or {"insufficient_evidence"} == {g.verdict for _, _, g in report.gaps}
+    assert () == report.gaps or {"insufficient_evidence"} == {g.verdict for _, g in report.gaps}
 
 
 def test_without_a_champion_there_is_no_page(engine: Engine) -> None:

@@ -167,3 +167,30 @@ def test_a_wrong_recipe_names_file_key_and_mend(tmp_path: Path, text: str, messa
 
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ("[measure.identity_terms]\nwomen = []", "has no words"),
+        ('[measure.identity_terms]\nwomen = ["woman", " "]', "has no words, or an empty one"),
+        (
+            '[[measure.known_answers]]\ncategory = "hate"\nviolating = 10\nfound = 11\n'
+            "innocent = 10\ncleared = 10",
+            "found may be 10 at most",
+        ),
+        (
+            '[[measure.known_answers]]\ncategory = "hate"\nviolating = 10\nfound = 9\n'
+            "innocent = 10\ncleared = 10\n"
+            '[[measure.known_answers]]\ncategory = "hate"\nviolating = 10\nfound = 9\n'
+            "innocent = 10\ncleared = 10",
+            "twice",
+        ),
+    ],
+)
+def test_what_measuring_is_told_must_make_sense(tmp_path: Path, body: str, problem: str) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text(body, encoding="utf-8")
+
+    with pytest.raises(BadRecipe, match=problem):
+        load_recipe(path)
