@@ -11,6 +11,7 @@ from hitl.evaluation.backlog import (
 from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certify, thin
 from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
+from hitl.evaluation.curves import OperatingPoint, PrecisionRecall, precision_recall
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
@@ -26,8 +27,10 @@ from hitl.evaluation.intervals import (
     wilson,
 )
 from hitl.evaluation.measures import MACRO, Measure, evaluate
+from hitl.evaluation.narrowing import Bought, bought
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.ranking import average_precision
+from hitl.evaluation.reliability_bins import Bin, reliability
 from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
 from hitl.evaluation.sequential import Watch, last_bets, watch_rate
 from hitl.evaluation.tables import EstimateTable, estimate_tables
@@ -43,6 +46,8 @@ __all__ = [
     "BadArrays",
     "BadLevel",
     "Band",
+    "Bin",
+    "Bought",
     "CellTotal",
     "Corrected",
     "Estimate",
@@ -53,8 +58,10 @@ __all__ = [
     "Interval",
     "Kind",
     "Measure",
+    "OperatingPoint",
     "Outcome",
     "PostStrata",
+    "PrecisionRecall",
     "Rate",
     "Reason",
     "Round",
@@ -70,6 +77,7 @@ __all__ = [
     "alpha_of_look",
     "average_precision",
     "benjamini_hochberg",
+    "bought",
     "cannot_compare",
     "certify_backlog",
     "certify_band",
@@ -91,6 +99,8 @@ __all__ = [
     "mcnemar_mid_p",
     "most_violating",
     "newcombe",
+    "precision_recall",
+    "reliability",
     "share_limits",
     "shifted_shares",
     "stability",
