@@ -16,12 +16,11 @@ MOST_TRAININGS = 12
 _SAYS = {
     "narrower": "narrower",
     "wider": "wider",
-    "cannot_tell": "cannot be told",
+    "cannot_tell": "cannot be told from nothing",
     "first_number": "a first number",
     "no_number": "still too few events",
-    "better": "better",
-    "worse": "worse",
 }
+_OF_STEP = {"better": "better", "worse": "worse", "cannot_tell": "unclear"}
 
 
 def gains_blocks(gains: Sequence[Gain], effort: Effort, *, labels: int) -> Iterator[Block]:
@@ -101,7 +100,7 @@ def _gain_row(one: Gain) -> tuple[str, ...]:
         limits(after.low, after.high) if after.value is not None else after.code or "-",
         f"{before.n:,}, then {after.n:,}",
         moved,
-        _SAYS[found.outcome] + (" from nothing" if found.outcome == "cannot_tell" else ""),
+        _SAYS[found.outcome],
     )
 
 
@@ -165,7 +164,8 @@ def trainings_blocks(trained: Sequence[Training], steps: Sequence[Step]) -> Iter
     yield Words(
         "Each figure is from the test side of the model's own snapshot, so two of them differ by "
         "their test items too. The change is paired, both models on the same items, with "
-        "one-sided bounds at the gate's confidence: judge by that. Examples are those trained on."
+        "one-sided bounds at the gate's confidence: judge by that. Examples are those trained on; "
+        "* is the champion."
     )
 
 
@@ -193,13 +193,13 @@ def _change(one: Step | None) -> str:
 def _training_row(number: int, one: Training, step: Step | None) -> tuple[str, ...]:
     return (
         f"{number}",
-        one.model_version + (" (champion)" if one.state == "champion" else ""),
+        one.model_version + (" *" if one.state == "champion" else ""),
         "-" if one.training_examples is None else f"{one.training_examples:,}",
         as_number(one),
         counted(one),
         one.decision or "-",
         _change(step),
-        "-" if step is None else _SAYS[step.outcome],
+        "-" if step is None else _OF_STEP[step.outcome],
     )
 
 
