@@ -315,6 +315,18 @@ async def monitor() -> Any:
     return await _run("monitor")
 
 
+@flow(name="weekly-page", persist_result=False)
+async def weekly_page(end: datetime | None = None) -> Any:
+    """Write the page of the last week to the state folder."""
+    return await _run("keep_weekly_page", end=_in_utc(end))
+
+
+@flow(name="model-page", persist_result=False)
+async def model_page() -> Any:
+    """Write the champion's page to the state folder."""
+    return await _run("keep_model_page")
+
+
 @flow(name="retain", persist_result=False)
 async def retain(dry_run: bool = False) -> Any:
     """Drop decisions and unasked content that are older than the recipe keeps."""
@@ -334,5 +346,7 @@ ALL = (
     measure,
     monitor,
     certify,
+    weekly_page,
+    model_page,
     retain,
 )

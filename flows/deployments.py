@@ -1,4 +1,4 @@
-"""Which flow runs when: thirteen deployments, their schedules, and the events that chain them.
+"""Which flow runs when: the deployments, their schedules, and the events that chain them.
 
 Prefect reads its environment when it is imported, and this file imports it: PREFECT_API_URL must
 be set before (`hitl deploy` does).
@@ -79,7 +79,7 @@ def _on(event: str, flow: str, **parameters: str) -> list[DeploymentEventTrigger
 
 
 def deployments() -> list[RunnerDeployment]:
-    """All thirteen. A schedule is the truth and an event only makes things quicker.
+    """All of them. A schedule is the truth and an event only makes things quicker.
 
     Every chained flow also has a schedule: an event that was lost costs hours, not the step.
     `ingest-decisions` has none, because only its user knows the source: give it parameters and a
@@ -123,6 +123,16 @@ def deployments() -> list[RunnerDeployment]:
         (deployed.monitor, "40 4 * * *", []),
         # Certificates are a model's own: a new champion decides nothing alone before it has some.
         (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
+        (deployed.weekly_page, "0 5 * * 1", []),
+        # What a new champion decides is there once it has decided, its certificates a little later.
+        (
+            deployed.model_page,
+            "10 5 * * 1",
+            [
+                *_on(deployed.CHAMPION_DECIDED, "model-page"),
+                *_on(deployed.CERTIFICATES_ISSUED, "model-page"),
+            ],
+        ),
         (deployed.retain, "20 5 * * *", []),
     ]
     return [

@@ -9,7 +9,7 @@ from datetime import datetime
 from matplotlib.figure import Figure
 from sqlalchemy import Engine
 
-from flows.drawing import INK, SURE, UNSURE, as_svg, bare
+from flows.drawing import INK, SURE, UNSURE, as_svg, bare, plain_name
 from flows.measuring import Window, questions, read_window, slicings
 from flows.rescore import champion_of
 from hitl import evaluation
@@ -179,7 +179,8 @@ def _picture(told: Sequence[tuple[str, Gap]]) -> Picture:
     axes.axvline(0.0, color=INK, linewidth=0.8)
     axes.set_yticks(range(len(shown)))
     axes.set_yticklabels(
-        [f"{_NAMES[gap.metric]}: {c}, {gap.slice_value}" for c, gap in shown], fontsize=9
+        [f"{_NAMES[gap.metric]}: {c}, {plain_name(gap.slice_value)}" for c, gap in shown],
+        fontsize=9,
     )
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlabel("percentage points more than elsewhere")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from flows.wiring import World
 from hitl.db import begin
 from hitl.errors import NotYet, Refused
-from hitl.records import BatchId, EntryId, SnapshotId, Stage
+from hitl.records import BatchId, EntryId, ModelVersion, SnapshotId, Stage
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from flows.keep_annotations import CollectReport
     from flows.link_twins import LinkReport
     from flows.measure import MeasureReport
+    from flows.model_report import ModelReport
     from flows.monitor import MonitorReport
     from flows.offer_labels import OfferReport
+    from flows.pages import PageWritten
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
     from flows.retain import RetainReport
@@ -355,9 +357,13 @@ def measure(
 
 
 def _window(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime]:
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    end = end or midnight + timedelta(days=1)
+    end = end or _midnight() + timedelta(days=1)
     return start or end - timedelta(days=29), end
+
+
+def _midnight() -> datetime:
+    """The last one, in UTC."""
+    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def certify(world: World, *, progress: Progress = _silent) -> CertifyReport:
@@ -400,8 +406,61 @@ def weekly_report(
     """A page on the seven days before `end`, or before last midnight UTC."""
     from flows import weekly_report as step
 
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return step.weekly_report(world.engine, policy=world.policy, end=end or midnight)
+    return step.weekly_report(
+        world.engine, policy=world.policy, end=end or _midnight(), recipe=world.recipe.certify
+    )
+
+
+def model_report(
+    world: World,
+    *,
+    version: str | None = None,
+    end: datetime | None = None,
+    progress: Progress = _silent,
+) -> ModelReport:
+    """A page on one model, the champion by default, as it stands at `end`, or today."""
+    from flows import model_report as step
+
+    return step.model_report(
+        world.engine,
+        policy=world.policy,
+        recipe=world.recipe.certify,
+        end=_window(None, end)[1],
+        version=ModelVersion(version) if version else None,
+    )
+
+
+def model_folder(world: World, version: str | None) -> Path:
+    """Where a model's page is kept; None: the page that there is no champion yet."""
+    return world.settings.state_folder / "reports" / "model" / (version or "none")
+
+
+def keep_weekly_page(
+    world: World, *, end: datetime | None = None, progress: Progress = _silent
+) -> PageWritten:
+    """The weekly page in the state folder, a folder a week."""
+    from flows.pages import keep
+
+    end = end or _midnight()
+    report = weekly_report(world, end=end, progress=progress)
+    folder = world.settings.state_folder / "reports" / "weekly" / f"{end:%Y-%m-%d}"
+    return keep(report.page, folder, name="weekly", subject=f"{end:%Y-%m-%d}")
+
+
+def keep_model_page(world: World, *, progress: Progress = _silent) -> PageWritten:
+    """The champion's page in the state folder, a folder a model; written anew each time.
+
+    Raises:
+        NoChampion: there is none to tell of.
+    """
+    from flows.pages import keep
+    from flows.rescore import NoChampion
+
+    report = model_report(world, progress=progress)
+    if report.model_version is None:
+        raise NoChampion(world.policy.name)
+    folder = model_folder(world, report.model_version)
+    return keep(report.page, folder, name="model", subject=report.model_version)
 
 
 def monitor(world: World, *, progress: Progress = _silent) -> MonitorReport:

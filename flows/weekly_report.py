@@ -7,16 +7,36 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from matplotlib.figure import Figure
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
-from flows.drawing import FAINT, INK, SURE, as_svg, bare
+from flows.certify import judged_since
+from flows.drawing import FAINT, INK, PLAIN, SURE, as_svg, bare
+from flows.label_gains import Effort, Gain, Step, effort_of, gains_of, newest_items, steps_of
+from flows.label_gains_page import gains_blocks, trainings_blocks
 from flows.measure import ANY, measure
+from flows.obligations import Promise, promises_of, standing_of
+from flows.obligations_page import obligations_blocks
+from flows.pages import SEED
 from hitl import registry
 from hitl.db import begin
 from hitl.evaluation.store import Measurement
 from hitl.policy import Policy
+from hitl.recipe import CertifyRecipe
 from hitl.records import ModelVersion
-from hitl.reports import Block, Event, Grid, Heading, Page, Picture, Words, Work, events_of, work_of
+from hitl.reports import (
+    Block,
+    Event,
+    Grid,
+    Heading,
+    Page,
+    Picture,
+    Words,
+    Work,
+    answer_times,
+    events_of,
+    trainings,
+    work_of,
+)
 
 WEEK = timedelta(days=7)
 _TITLES = {"prevalence": "violates", "precision": "precision", "recall": "recall"}
@@ -26,17 +46,40 @@ Figures = Mapping[tuple[str, str], Measurement]
 
 @dataclass(frozen=True, slots=True)
 class WeeklyReport:
-    """The page, and what is behind it: this week and the one before."""
+    """The page, and what is behind it: this week and the one before; the champion's obligations,
+    what its last labels bought, and what each training changed."""
 
     page: Page
     model_version: ModelVersion | None
     work: Work
     work_before: Work
     events: tuple[Event, ...]
+    promises: tuple[Promise, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    effort: Effort | None = None
+    steps: tuple[Step, ...] = ()
 
 
-def weekly_report(engine: Engine, *, policy: Policy, end: datetime) -> WeeklyReport:
-    """The seven days before `end`. Measures both weeks, as `hitl measure` would."""
+@dataclass(frozen=True, slots=True)
+class _Champion:
+    """What is told of the champion beside its week's figures."""
+
+    attempts: Mapping[registry.Subject, Sequence[registry.Certificate]]
+    labels: int
+    promises: tuple[Promise, ...]
+    gains: tuple[Gain, ...]
+    effort: Effort
+
+
+def weekly_report(
+    engine: Engine, *, policy: Policy, end: datetime, recipe: CertifyRecipe | None = None
+) -> WeeklyReport:
+    """The seven days before `end`. Measures both weeks, as `hitl measure` would.
+
+    Certificates are those that stood at `end`; obligations and gains are of the audit labels of
+    the `window_days` before it.
+    """
+    rules = recipe or CertifyRecipe()
     start, before = end - WEEK, end - 2 * WEEK
     with begin(engine) as tx:
         work = work_of(tx, policy, start=start, end=end)
@@ -44,13 +87,11 @@ def weekly_report(engine: Engine, *, policy: Policy, end: datetime) -> WeeklyRep
         events = events_of(tx, policy, start=start, end=end)
         champion = registry.champion(tx, policy.name)
         version = champion.model_version if champion else None
-        standing = (
-            registry.standing_certificates(tx, policy=policy, model_version=version)
-            if version
-            else {}
-        )
+        trained = trainings(tx, policy, until=end)
+        told = _of_champion(tx, policy, version, rules, end) if version else None
     figures = _figures(engine, policy, version, start, end)
     figures_before = _figures(engine, policy, version, before, start)
+    steps = steps_of(trained)
     page = Page(
         f"Week to {end:%Y-%m-%d}",
         f"Policy {policy.policy_id}, {start:%Y-%m-%d} to {end:%Y-%m-%d} UTC; champion "
@@ -59,16 +100,67 @@ def weekly_report(engine: Engine, *, policy: Policy, end: datetime) -> WeeklyRep
             Heading("What went through the loop"),
             _work(work, work_before),
             *_quality(policy, version, figures, figures_before),
-            *_alone(policy, standing),
+            *_alone(policy, standing_of(told.attempts if told else {}, at=end)),
+            *_earned(policy, told, rules.window_days),
+            *trainings_blocks(trained, steps),
             Heading("What happened"),
             Grid(
                 ("when (UTC)", "what"),
                 [(f"{one.at:%Y-%m-%d %H:%M}", one.words) for one in events],
                 empty="no promotion, rollback or certificate",
             ),
+            *_how_to_read(),
         ],
     )
-    return WeeklyReport(page, version, work, work_before, tuple(events))
+    return WeeklyReport(
+        page, version, work, work_before, tuple(events),
+        told.promises if told else (), told.gains if told else (),
+        told.effort if told else None, steps,
+    )  # fmt: skip
+
+
+def _of_champion(
+    tx: Connection, policy: Policy, version: ModelVersion, rules: CertifyRecipe, end: datetime
+) -> _Champion:
+    judged = judged_since(
+        tx,
+        policy=policy,
+        model_version=version,
+        start=end - timedelta(days=rules.window_days),
+        end=end,
+    )
+    attempts = registry.attempts(tx, policy=policy, model_version=version)
+    promises = promises_of(judged, attempts, policy=policy, by=rules.by, at=end)
+    return _Champion(
+        attempts,
+        len(judged),
+        promises,
+        gains_of(judged, promises, policy=policy, seed=SEED),
+        effort_of(answer_times(tx, policy, newest_items(judged))),
+    )
+
+
+def _earned(policy: Policy, told: _Champion | None, days: int) -> Iterator[Block]:
+    """Obligations, and what labels bought: of a champion, or the way to one."""
+    if told is None:
+        yield Heading("Obligations against certificates")
+        yield Words(
+            "No model was promoted yet, so nothing could earn a certificate: label, then run "
+            "hitl freeze, hitl train and hitl promote."
+        )
+        return
+    yield from obligations_blocks(told.promises, policy=policy, labels=told.labels, days=days)
+    yield from gains_blocks(told.gains, told.effort, labels=told.labels)
+
+
+def _how_to_read() -> Iterator[Block]:
+    yield Heading("How to read this")
+    yield Words(
+        "No figure stands without its interval and the labels behind it (n); an effective n is the "
+        "size of an even draw that would say as much. A certificate is a promise with a date; an "
+        "estimate is none. What each number means, and when not to believe it, is told in plain "
+        "words in the docs (numbers.md)."
+    )
 
 
 def _figures(
@@ -201,7 +293,7 @@ def _picture(policy: Policy, now: Figures, names: Sequence[str]) -> Picture:
                           va="center", fontsize=8, color=FAINT)  # fmt: skip
                 continue
             misses = promise is not None and one.high < promise
-            colour = SURE if misses else "#1f5fbf"
+            colour = SURE if misses else PLAIN
             axes.plot([one.low, one.high], [at, at], color=colour, linewidth=2)
             axes.plot(one.value, at, "o", color=colour, markersize=6)
         axes.set_xlim(-0.02, 1.02)

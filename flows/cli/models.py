@@ -121,13 +121,13 @@ def verdicts(
     )
 
 
-@report.command("model")
-def report_model(
+@report.command("card")
+def report_card(
     version: Annotated[str | None, typer.Argument(help="Model version; else the champion.")] = None,
 ) -> None:
     """A model's card, from what is stored now: what it is for, learned from, and worth. Markdown.
 
-    Example: hitl report model > card.md
+    Example: hitl report card > card.md
     """
     from hitl import registry
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flows.cli.output import progress, say, show_json
+from flows.pages import write
 from flows.plain import plain
 from flows.wiring import open_world
-
-if TYPE_CHECKING:
-    from hitl.reports import Page
 
 reports = typer.Typer(no_args_is_help=True, help="Pages that people read.")
 app = typer.Typer()
@@ -71,7 +69,8 @@ def weekly(
     """A week of the loop on one page, beside the week before.
 
     What came in and was answered, what the decisions were worth, what may be decided without a
-    person, and what changed. Writes weekly.html, weekly.md and the picture.
+    person, how obligations stand against certificates, what the last 100 labels bought, and what
+    changed. Writes weekly.html, weekly.md and the pictures.
 
     Example: hitl report weekly --end 2026-11-23
     """
@@ -89,14 +88,37 @@ def weekly(
     say(f"written to {written}")
 
 
-def write(page: Page, folder: Path, *, name: str) -> Path:
-    """The page and its pictures; the HTML's path."""
-    from hitl.reports import as_html, as_markdown
+@reports.command()
+def model(
+    version: Annotated[str | None, typer.Argument(help="Model version; else the champion.")] = None,
+    end: End = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Where to write it; else reports/model/VERSION in the state folder."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """One model on a page: is it honest, what do its thresholds buy, who approved it, and why.
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for picture in page.pictures:
-        (folder / f"{picture.name}.svg").write_text(picture.svg, encoding="utf-8")
-    (folder / f"{name}.md").write_text(as_markdown(page), encoding="utf-8")
-    target = folder / f"{name}.html"
-    target.write_text(as_html(page), encoding="utf-8")
-    return target
+    Reliability and precision-recall of every category with bands, figures by category and slice,
+    the gate's verdict, certificates, and what it was trained on. Writes model.html, model.md and
+    the pictures.
+
+    Example: hitl report model
+    """
+    from flows import steps
+
+    with open_world() as world, progress("drawing", quiet=as_json) as tick:
+        report = steps.model_report(
+            world, version=version, end=end and end.replace(tzinfo=UTC), progress=tick
+        )
+        if not as_json:
+            target = folder or steps.model_folder(world, report.model_version)
+            written = write(report.page, target, name="model")
+    if as_json:
+        told = plain(report)
+        for one in told["pictured"]:
+            del one["pictures"]
+        show_json({name: told[name] for name in told if name != "page"})
+        return
+    say(f"written to {written}")

@@ -12,6 +12,7 @@ from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certi
 from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.certificates_kept import Promise, certificates_kept
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
+from hitl.evaluation.curves import OperatingPoint, PrecisionRecall, precision_recall
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
@@ -30,9 +31,11 @@ from hitl.evaluation.intervals import (
 )
 from hitl.evaluation.live import live_reasons, no_live_reason
 from hitl.evaluation.measures import MACRO, Measure, evaluate
+from hitl.evaluation.narrowing import Bought, bought
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.paired_rates import RATES, PromisedRate, RateChange, could_show, rate_change
 from hitl.evaluation.ranking import average_precision
+from hitl.evaluation.reliability_bins import Bin, reliability
 from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
 from hitl.evaluation.sequential import Watch, last_bets, watch_rate
 from hitl.evaluation.tables import EstimateTable, estimate_tables
@@ -56,6 +59,8 @@ __all__ = [
     "BadArrays",
     "BadLevel",
     "Band",
+    "Bin",
+    "Bought",
     "CellTotal",
     "Corrected",
     "Estimate",
@@ -67,9 +72,11 @@ __all__ = [
     "Interval",
     "Kind",
     "Measure",
+    "OperatingPoint",
     "Outcome",
     "Part",
     "PostStrata",
+    "PrecisionRecall",
     "Promise",
     "PromisedRate",
     "Rate",
@@ -88,6 +95,7 @@ __all__ = [
     "alpha_of_look",
     "average_precision",
     "benjamini_hochberg",
+    "bought",
     "cannot_compare",
     "certificates_kept",
     "certify_backlog",
@@ -116,7 +124,9 @@ __all__ = [
     "most_violating",
     "newcombe",
     "no_live_reason",
+    "precision_recall",
     "rate_change",
+    "reliability",
     "share_limits",
     "shifted_shares",
     "speaks_of",

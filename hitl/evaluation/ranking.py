@@ -44,6 +44,30 @@ class Ranking:
         precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0.0)
         return _share((of_positives * precision).sum(axis=1), found[:, -1])
 
+    def precision_at(self, weights: FloatArray, recalls: FloatArray) -> FloatArray:
+        """Precision of the highest threshold that reaches each recall.
+
+        Args:
+            weights: shape (B, n), already in `order`, >= 0.
+            recalls: shape (R,), in (0, 1].
+
+        Returns:
+            Shape (B, R), in [0, 1]; NaN where nothing that violates has weight.
+        """
+        precisions: FloatArray = np.full((len(weights), len(recalls)), np.nan)
+        found = np.cumsum(weights[:, self._positives], axis=1)
+        if found.shape[1] == 0:
+            return precisions
+        flagged = np.cumsum(weights, axis=1)[:, self._ends_all]
+        hits = found[:, self._ends_positive]
+        precision = np.divide(hits, flagged, out=np.zeros_like(hits), where=flagged > 0.0)
+        for row in np.flatnonzero(hits[:, -1] > 0.0):
+            reached = hits[row] / hits[row, -1]
+            # Rounding must not hide the last violating item.
+            at = np.searchsorted(reached, recalls - 1e-12, side="left")
+            precisions[row] = precision[row, np.minimum(at, len(reached) - 1)]
+        return precisions
+
     def at_threshold(
         self, weights: FloatArray, threshold: float
     ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -40,7 +40,17 @@ class Picture:
     alt: str
 
 
-Block = Words | Heading | Grid | Picture
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Small pictures of one kind: side by side where there is room, one below the other else."""
+
+    pictures: Sequence[Picture]
+
+
+_LONG = 34
+"""Characters from which on a cell of a table is a sentence and no figure."""
+
+Block = Words | Heading | Grid | Picture | Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +63,14 @@ class Page:
 
     @property
     def pictures(self) -> list[Picture]:
-        return [one for one in self.blocks if isinstance(one, Picture)]
+        """Every picture, those of galleries too, in their order."""
+        found: list[Picture] = []
+        for one in self.blocks:
+            if isinstance(one, Picture):
+                found.append(one)
+            elif isinstance(one, Gallery):
+                found += one.pictures
+        return found
 
 
 def as_markdown(page: Page) -> str:
@@ -67,8 +84,10 @@ def as_markdown(page: Page) -> str:
                 parts.append(f"## {_plain(text)}")
             case Grid(columns, rows, empty):
                 parts.append(_grid(columns, rows) if rows else f"*{_plain(empty)}*")
-            case Picture(name, _, alt):
-                parts.append(f"![{_plain(alt)}]({name}.svg)")
+            case Picture():
+                parts.append(_linked(block))
+            case Gallery(pictures):
+                parts += [_linked(one) for one in pictures]
             case _ as never:
                 assert_never(never)
     return "\n\n".join(parts) + "\n"
@@ -94,18 +113,37 @@ def _html(block: Block) -> str:
                 return f"<p><em>{html.escape(empty)}</em></p>"
             head = "".join(f"<th>{html.escape(one)}</th>" for one in columns)
             body = "\n".join(
-                "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-                for row in rows
+                "<tr>" + "".join(_html_cell(cell) for cell in row) + "</tr>" for row in rows
             )
             return (
                 f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n'
                 f"<tbody>{body}</tbody></table></div>"
             )
-        case Picture(_, svg, alt):
-            start = max(svg.find("<svg"), 0)
-            return f'<figure role="img" aria-label="{html.escape(alt)}">{svg[start:]}</figure>'
+        case Picture():
+            return _figure(block, "wide")
+        case Gallery(pictures):
+            inner = "\n".join(_figure(one, "small") for one in pictures)
+            return f'<div class="gallery">\n{inner}\n</div>'
         case _ as never:
             assert_never(never)
+
+
+def _figure(picture: Picture, size: str) -> str:
+    start = max(picture.svg.find("<svg"), 0)
+    return (
+        f'<figure class="{size}" role="img" aria-label="{html.escape(picture.alt)}">'
+        f"{picture.svg[start:]}</figure>"
+    )
+
+
+def _html_cell(cell: str) -> str:
+    # Figures stay on one line; sentences may break.
+    kind = ' class="long"' if len(cell) > _LONG else ""
+    return f"<td{kind}>{html.escape(cell)}</td>"
+
+
+def _linked(picture: Picture) -> str:
+    return f"![{_plain(picture.alt)}]({picture.name}.svg)"
 
 
 def _grid(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -133,18 +171,31 @@ _DOCUMENT = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <title>{title}</title>
 <style>
-:root {{ color-scheme: light dark; }}
+:root {{ color-scheme: light dark; --faint: #5b6570; --line: #d5d9de; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --faint: #a9b2bc; --line: #454c55; }} }}
 body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto;
-  padding: 0 1rem; }}
-h1 {{ margin-bottom: 0; }}
-.about {{ color: #66707c; margin-top: .25rem; }}
+  padding: 0 1rem; overflow-wrap: break-word; }}
+h1 {{ margin-bottom: 0; line-height: 1.2; }}
+h2 {{ margin-top: 2.25rem; }}
+p {{ max-width: 46rem; }}
+.about {{ color: var(--faint); margin-top: .25rem; }}
 .wide {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
-th, td {{ border-bottom: 1px solid #d5d9de; padding: .35rem .75rem .35rem 0; text-align: left; }}
+table {{ border-collapse: collapse; margin: 1rem 0; font-size: .875rem;
+  font-variant-numeric: tabular-nums; }}
+th, td {{ border-bottom: 1px solid var(--line); padding: .35rem .85rem .35rem 0; text-align: left;
+  vertical-align: top; }}
 th {{ font-weight: 600; }}
-td:not(:first-child) {{ white-space: nowrap; }}
-figure {{ margin: 1rem 0; background: #fff; }}
-figure svg {{ max-width: 100%; height: auto; }}
+td {{ white-space: nowrap; }}
+td.long {{ white-space: normal; min-width: 18rem; max-width: 32rem; }}
+figure {{ margin: 1rem 0; background: #fff; border-radius: 4px;
+  padding: .4rem; }}
+figure svg {{ display: block; max-width: 100%; height: auto; }}
+figure.wide svg {{ min-width: 35rem; }}
+.gallery {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
+  gap: 1rem; margin: 1rem 0; }}
+.gallery figure {{ margin: 0; }}
+.gallery figure svg {{ width: 100%; max-width: 34rem; }}
+@media print {{ body {{ max-width: none; margin: 0; }} figure {{ break-inside: avoid; }} }}
 </style>
 </head>
 <body>

@@ -36,7 +36,7 @@ PRINTS_FIGURES = [
     path
     for path in COMMANDS
     # They print where things are, one version, and a page of Markdown.
-    if path not in (("down",), ("migrate",), ("serve",), ("report", "model"))
+    if path not in (("down",), ("migrate",), ("serve",), ("report", "card"))
 ]
 
 

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from flows import steps
 from flows.cli import app, report
 from flows.fairness_report import FairnessReport
+from flows.model_pictures import Pictured
+from flows.model_report import ModelReport
 from flows.weekly_report import WeeklyReport
 from hitl.records import ModelVersion
 from hitl.reports import Page, Picture, Words, Work
@@ -32,7 +34,10 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(report, "open_world", world)
     weekly = WeeklyReport(PAGE, ModelVersion("m1"), WORK, WORK, ())
     fairness = FairnessReport(PAGE, ModelVersion("m1"), 12, ())
+    drawn = Pictured("hate", "test side", 9, 3, "too_few_events", (), (), PAGE.pictures)
+    model = ModelReport(PAGE, ModelVersion("m1"), (drawn,))
     monkeypatch.setattr(steps, "weekly_report", lambda *_, **__: weekly)
+    monkeypatch.setattr(steps, "model_report", lambda *_, **__: model)
     monkeypatch.setattr(steps, "fairness_report", lambda *_, **__: fairness)
     return tmp_path
 
@@ -45,6 +50,14 @@ def test_a_page_is_written_with_its_picture(state: Path, name: str) -> None:
     written = {one.name for one in (state / "reports").iterdir()}
     assert {f"{name}.html", f"{name}.md", "drawn.svg"} == written
     assert f"{name}.html" in done.output.replace("\n", "")
+
+
+def test_a_model_s_page_lies_in_a_folder_of_the_model(state: Path) -> None:
+    done = CliRunner().invoke(app, ["report", "model"])
+
+    assert 0 == done.exit_code, done.output
+    written = {one.name for one in (state / "reports" / "model" / "m1").iterdir()}
+    assert {"model.html", "model.md", "drawn.svg"} == written
 
 
 def test_a_folder_of_ones_own(state: Path) -> None:
@@ -60,8 +73,13 @@ def test_a_folder_of_ones_own(state: Path) -> None:
 def test_programs_get_figures_and_no_file(state: Path) -> None:
     weekly = json.loads(CliRunner().invoke(app, ["report", "weekly", "--json"]).output)
     fairness = json.loads(CliRunner().invoke(app, ["report", "fairness", "--json"]).output)
+    model = json.loads(CliRunner().invoke(app, ["report", "model", "--json"]).output)
 
     assert 10 == weekly["work"]["decisions"]
     assert "page" not in weekly
     assert 12 == fairness["labels"]
+    assert ("m1", ["too_few_events"]) == (
+        model["model_version"], [one["code"] for one in model["pictured"]],
+    )  # fmt: skip
+    assert "svg" not in json.dumps(model)
     assert not (state / "reports").exists()

@@ -1,0 +1,1 @@
+"""What pages say of models: trainings, gates and approvals, and what labels cost."""
