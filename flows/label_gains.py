@@ -101,12 +101,13 @@ def gains_of(
     found = []
     for (category, metric), threshold in asked.items():
         column = policy.category_ids.index(category)
-        truth, flagged, chance = answers_at(judged, column, threshold, everything)
+        truth, flagged = answers_at(judged, column, threshold, everything)
         one = bought(
             metric,
             truth=truth,
             flagged=flagged,
-            inclusion_probability=chance,
+            inclusion_probability=judged.inclusion_probability,
+            variance_weight=judged.variance_weight,
             is_new=is_new,
             largest_weight=judged.largest_weight,
             seed=seed,

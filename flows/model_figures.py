@@ -103,6 +103,7 @@ def _tables(
             truth=np.stack([truth for _, truth, _ in asked], axis=1),
             flagged=np.stack([flagged for _, _, flagged in asked], axis=1),
             inclusion_probability=judged.inclusion_probability,
+            variance_weight=judged.variance_weight,
             groups=groups,
             size=size,
             kind=kind,

@@ -138,12 +138,13 @@ def measured(
     judged: Judged, column: int, metric: str, threshold: float, rows: Rows, *, kind: Kind
 ) -> Estimate:
     """A metric of one category's decisions, as they are from a threshold on."""
-    truth, flagged, chance = answers_at(judged, column, threshold, rows)
+    truth, flagged = answers_at(judged, column, threshold, rows)
     return estimate(
         metric,
         truth=truth,
         flagged=flagged,
-        inclusion_probability=chance,
+        inclusion_probability=judged.inclusion_probability[rows],
+        variance_weight=judged.variance_weight[rows],
         kind=kind,
         largest_weight=judged.largest_weight,
     )
@@ -151,13 +152,13 @@ def measured(
 
 def answers_at(
     judged: Judged, column: int, threshold: float, rows: Rows
-) -> tuple[FloatArray, Rows, FloatArray]:
-    """Truth, whether flagged, and chance of the given rows, for one category and threshold."""
+) -> tuple[FloatArray, Rows]:
+    """Truth of the given rows, and whether flagged, for one category and threshold."""
     scores = judged.probabilities[rows, column]
     # A model that does not know a category cannot be measured on it.
     truth = np.where(np.isnan(scores), np.nan, judged.truth[rows, column])
     flagged = np.nan_to_num(scores, nan=-1.0) >= threshold
-    return truth, flagged, judged.inclusion_probability[rows]
+    return truth, flagged
 
 
 def _missing(tries: Sequence[Certificate]) -> tuple[str, str, int | None]:

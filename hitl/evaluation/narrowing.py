@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hitl.evaluation.arrays import answers, floats, level, same_length
+from hitl.evaluation.arrays import answers, level, same_length
 from hitl.evaluation.bootstrap import percentile_interval
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import Estimate, Kind, estimate
+from hitl.evaluation.estimators import Estimate, Kind, drawn_with, estimate
 
 Outcome = Literal["narrower", "wider", "cannot_tell", "first_number", "no_number"]
 
@@ -46,6 +46,7 @@ def bought(
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
     is_new: ArrayLike,
+    variance_weight: ArrayLike | None = None,
     largest_weight: float | None = None,
     kind: Kind = "certified",
     confidence: float = 0.95,
@@ -59,7 +60,8 @@ def bought(
     The uncertainty of the difference comes from drawing the labels again, old and new apart.
 
     Args:
-        truth, flagged, inclusion_probability, largest_weight, kind, confidence: see `estimate`.
+        truth, flagged, inclusion_probability, variance_weight, largest_weight, kind, confidence:
+            see `estimate`.
         is_new: shape (N,), which labels to do without.
 
     Raises:
@@ -68,7 +70,8 @@ def bought(
     """
     level("confidence", confidence)
     said, flags = answers("truth", truth), answers("flagged", flagged)
-    chance, new = floats("inclusion_probability", inclusion_probability), np.asarray(is_new)
+    chance, spread = drawn_with(inclusion_probability, variance_weight)
+    new = np.asarray(is_new)
     same_length(len(said), flagged=flags, inclusion_probability=chance, is_new=new)
     if new.dtype != np.bool_:
         raise BadArrays("is_new", f"has dtype {new.dtype}; pass True or False, one a label")
@@ -83,6 +86,8 @@ def bought(
             truth=said[rows],
             flagged=flags[rows],
             inclusion_probability=chance[rows] * part,
+            # Being among the older labels is one more draw, after all others.
+            variance_weight=(spread[rows] + (1.0 - part) / chance[rows]) / part**2,
             kind=kind,
             confidence=confidence,
             largest_weight=None if largest_weight is None else largest_weight / part,

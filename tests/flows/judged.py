@@ -20,11 +20,16 @@ def make_judged(
         truth=np.asarray(truth, dtype=np.float64),
         probabilities=np.asarray(probabilities, dtype=np.float64),
         inclusion_probability=np.full(n, chance),
+        variance_weight=np.full(n, (1.0 - chance) / chance**2),
+        least_chance=np.full(n, chance),
+        evenness=np.ones(n),
         language=np.full(n, language, dtype=object),
         surface=np.full(n, "posts", dtype=object),
         stands_for=np.ones(n),
         answered_at=np.array([NOON + timedelta(minutes=k) for k in range(n)], dtype=object),
         largest_weight=1.0 / chance,
+        market=np.full(n, "unknown", dtype=object),
+        views=np.full(n, np.nan),
     )
 
 
