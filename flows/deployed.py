@@ -306,6 +306,12 @@ async def monitor() -> Any:
     return await _run("monitor")
 
 
+@flow(name="certify-backlogs", persist_result=False)
+async def certify_backlogs() -> Any:
+    """End every look at a backlog whose drawn items have their answers."""
+    return await _run("certify_backlogs")
+
+
 @flow(name="retain", persist_result=False)
 async def retain(dry_run: bool = False) -> Any:
     """Drop decisions and unasked content that are older than the recipe keeps."""
@@ -324,5 +330,6 @@ ALL = (
     measure,
     monitor,
     certify,
+    certify_backlogs,
     retain,
 )

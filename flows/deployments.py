@@ -1,4 +1,4 @@
-"""Which flow runs when: twelve deployments, their schedules, and the events that chain them.
+"""Which flow runs when: thirteen deployments, their schedules, and the events that chain them.
 
 Prefect reads its environment when it is imported, and this file imports it: PREFECT_API_URL must
 be set before (`hitl deploy` does).
@@ -79,7 +79,7 @@ def _on(event: str, flow: str, **parameters: str) -> list[DeploymentEventTrigger
 
 
 def deployments() -> list[RunnerDeployment]:
-    """All twelve. A schedule is the truth and an event only makes things quicker.
+    """All thirteen. A schedule is the truth and an event only makes things quicker.
 
     Every chained flow also has a schedule: an event that was lost costs hours, not the step.
     `ingest-decisions` has none, because only its user knows the source: give it parameters and a
@@ -122,6 +122,7 @@ def deployments() -> list[RunnerDeployment]:
         (deployed.monitor, "40 4 * * *", []),
         # Certificates are a model's own: a new champion decides nothing alone before it has some.
         (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
+        (deployed.certify_backlogs, "5 5 * * *", []),
         (deployed.retain, "20 5 * * *", []),
     ]
     return [

@@ -1,4 +1,4 @@
-"""The twelve deployments on a real Prefect server, with a real Postgres behind them."""
+"""The thirteen deployments on a real Prefect server, with a real Postgres behind them."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ def test_a_run_that_finds_another_at_work_is_skipped_and_no_failure(stack: Stack
 
 
 @pytest.mark.usefixtures("prefect")
-def test_registering_twice_leaves_twelve_deployments_eight_automations_and_what_was_paused() -> (
+def test_registering_twice_leaves_thirteen_deployments_eight_automations_and_what_was_paused() -> (
     None
 ):
     first = deployments.register()
@@ -303,7 +303,7 @@ def test_registering_twice_leaves_twelve_deployments_eight_automations_and_what_
 
     after = ask(registered)
     assert first == again
-    assert (12, 8) == (len(before["deployments"]), len(before["automations"]))
+    assert (13, 8) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from hitl.recipe import NEVER_TRAINED
 from hitl.records import ItemId, ModelVersion, PolicyId
 
 
@@ -30,7 +31,7 @@ _SCORABLE = """
         JOIN entries e USING (entry_id)
         JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
         JOIN related_policies r ON r.related_id = l.policy_id
-        WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> 'audit')
+        WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> ALL(:never_trained))
       AND (CAST(:since AS timestamptz) IS NULL OR i.content_at > :since
            OR EXISTS (SELECT 1 FROM picks p WHERE p.item_id = i.item_id))
 """
@@ -40,7 +41,8 @@ def count_scorable(tx: Connection, *, policy_id: PolicyId, since: datetime | Non
     """How many items `read_scorable` would give in all."""
     return int(
         tx.execute(
-            text(f"SELECT count(*) {_SCORABLE}"), {"policy_id": policy_id, "since": since}
+            text(f"SELECT count(*) {_SCORABLE}"),
+            {"policy_id": policy_id, "since": since, "never_trained": list(NEVER_TRAINED)},
         ).scalar_one()
     )
 
@@ -62,7 +64,13 @@ def read_scorable(
             f"SELECT i.item_id, i.text, i.ingested_at, i.language, i.surface {_SCORABLE} "
             "AND i.item_id > :after ORDER BY i.item_id LIMIT :limit"
         ),
-        {"policy_id": policy_id, "after": after, "limit": limit, "since": since},
+        {
+            "policy_id": policy_id,
+            "after": after,
+            "limit": limit,
+            "since": since,
+            "never_trained": list(NEVER_TRAINED),
+        },
     )
     return [
         ScorableItem(ItemId(row.item_id), row.text, row.ingested_at, row.language, row.surface)
