@@ -327,6 +327,12 @@ async def model_page() -> Any:
     return await _run("keep_model_page")
 
 
+@flow(name="certify-backlogs", persist_result=False)
+async def certify_backlogs() -> Any:
+    """End every look at a backlog whose drawn items have their answers."""
+    return await _run("certify_backlogs")
+
+
 @flow(name="retain", persist_result=False)
 async def retain(dry_run: bool = False) -> Any:
     """Drop decisions and unasked content that are older than the recipe keeps."""
@@ -348,5 +354,6 @@ ALL = (
     certify,
     weekly_page,
     model_page,
+    certify_backlogs,
     retain,
 )

@@ -133,6 +133,7 @@ def deployments() -> list[RunnerDeployment]:
                 *_on(deployed.CERTIFICATES_ISSUED, "model-page"),
             ],
         ),
+        (deployed.certify_backlogs, "5 5 * * *", []),
         (deployed.retain, "20 5 * * *", []),
     ]
     return [

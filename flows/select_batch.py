@@ -176,6 +176,7 @@ def select_batch(
             raise NothingToAsk(policy.name)
         with begin(engine) as tx:
             kept, kept_out = _let_in(tx, chosen, policy=policy, recipe=recipe)
+            queue.make_way(tx, [pick.item_id for pick in kept])
             selection.record_batch(
                 tx,
                 batch_id=batch_id,

@@ -19,7 +19,9 @@ from hitl.records import BatchId, EntryId, ModelVersion, SnapshotId, Stage
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flows.backlog_status import BacklogStatus
     from flows.certify import CertifyReport
+    from flows.certify_backlog import BacklogsReport, CertifiedLook
     from flows.dispatch_batch import DispatchReport
     from flows.fairness_report import FairnessReport
     from flows.forecast import ForecastReport
@@ -27,10 +29,12 @@ if TYPE_CHECKING:
     from flows.ingest_decisions import IngestReport
     from flows.keep_annotations import CollectReport
     from flows.link_twins import LinkReport
+    from flows.look_at_backlog import LookReport
     from flows.measure import MeasureReport
     from flows.model_report import ModelReport
     from flows.monitor import MonitorReport
     from flows.offer_labels import OfferReport
+    from flows.open_backlog import OpenReport
     from flows.pages import PageWritten
     from flows.promote_champion import PromoteReport
     from flows.rescore import RescoreReport
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from flows.shadow import ShadowReport
     from flows.train_challenger import TrainReport
     from flows.weekly_report import WeeklyReport
+    from hitl.evaluation.backlogs import Backlog, Look, Rule
     from hitl.policy import Policy
 
 Progress = Callable[[int, int | None], None]
@@ -468,6 +473,82 @@ def monitor(world: World, *, progress: Progress = _silent) -> MonitorReport:
     from flows import monitor as step
 
     return step.monitor(world.engine, policy=world.policy)
+
+
+def open_backlog(
+    world: World,
+    *,
+    backlog: str,
+    category: str,
+    at_least: float,
+    confidence: float,
+    rule: Rule,
+    progress: Progress = _silent,
+) -> OpenReport:
+    """Beside the loop: a fixed population of which enough shall be found."""
+    from flows import open_backlog as step
+
+    return step.open_backlog(
+        world.engine,
+        name=backlog,
+        policy=world.policy,
+        recipe=world.recipe,
+        category=category,
+        at_least=at_least,
+        confidence=confidence,
+        rule=rule,
+    )
+
+
+def backlog_status(world: World, *, backlog: str, progress: Progress = _silent) -> BacklogStatus:
+    """How far it is, and what a look would cost."""
+    from flows import backlog_status as step
+
+    return step.backlog_status(world.engine, name=backlog, policy=world.policy)
+
+
+def list_backlogs(world: World) -> list[tuple[Backlog, tuple[Look, ...]]]:
+    """Every backlog with its looks."""
+    from flows import backlog_status as step
+
+    return step.list_backlogs(world.engine)
+
+
+def look_at_backlog(
+    world: World,
+    *,
+    backlog: str,
+    draw: int | None = None,
+    seed: int | None = None,
+    progress: Progress = _silent,
+) -> LookReport:
+    """Draw from what nobody reviewed, and ask about it. The seed follows from the name."""
+    from flows import look_at_backlog as step
+
+    return step.look_at_backlog(
+        world.engine,
+        name=backlog,
+        policy=world.policy,
+        recipe=world.recipe,
+        draw=draw,
+        seed=seed,
+    )
+
+
+def certify_backlog(
+    world: World, *, backlog: str, close: bool = False, progress: Progress = _silent
+) -> CertifiedLook:
+    """What the open look of a backlog shows."""
+    from flows import certify_backlog as step
+
+    return step.certify_backlog(world.engine, name=backlog, close=close)
+
+
+def certify_backlogs(world: World, *, progress: Progress = _silent) -> BacklogsReport:
+    """The same for every backlog with an open look."""
+    from flows import certify_backlog as step
+
+    return step.certify_backlogs(world.engine)
 
 
 def retain(world: World, *, dry_run: bool = False, progress: Progress = _silent) -> RetainReport:

@@ -79,6 +79,16 @@ AUDIT = "audit"
 PROPOSALS = "proposals"
 """The share that checks what is proposed for near copies."""
 
+ELUSION = "elusion"
+"""The share of a look at a backlog, of items on the training side: they train as any other."""
+
+ELUSION_APART = "elusion_apart"
+"""The same on the measuring side: such a label says what was found in the backlog and neither
+trains nor measures. Its item stays a candidate, so that the audit is drawn as if nobody had
+looked (docs/adr/0015)."""
+
+NEVER_TRAINED = (AUDIT, ELUSION_APART)
+
 
 LEAST_AUDIT = 0.05
 
@@ -142,6 +152,9 @@ class SelectionRecipe(_Strict):
             raise ValueError(f"a share is named {AUDIT!r}, which is the random one's; rename it")
         if PROPOSALS in names:
             raise ValueError(f"a share is named {PROPOSALS!r}, which checks proposals; rename it")
+        for taken in (ELUSION, ELUSION_APART):
+            if taken in names:
+                raise ValueError(f"a share is named {taken!r}, which looks at backlogs; rename it")
         return self
 
 

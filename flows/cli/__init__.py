@@ -7,6 +7,7 @@ import sys
 import typer
 
 from flows.cli import (
+    backlog,
     certificates,
     demo,
     look,
@@ -46,6 +47,7 @@ for room in (
     look.app,
     retain.app,
     certificates.app,
+    backlog.app,
     report.app,
     twins.app,
     strategies.app,

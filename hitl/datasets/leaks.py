@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from hitl.datasets.examples import SourcedExample
 from hitl.datasets.groups import group_key
-from hitl.recipe import AUDIT
+from hitl.recipe import AUDIT, ELUSION_APART
 from hitl.records import Split
 
 
@@ -16,7 +16,8 @@ def on_one_side(
     """The rows that either measure or train, in their order.
 
     Only the audit measures, and it never trains: a row is left out where its side has changed
-    since it was picked (a moved `measuring_fraction`). So is a training row whose text is a near
+    since it was picked (a moved `measuring_fraction`). What a look at a backlog found on the
+    measuring side does neither. So is a training row whose text is a near
     copy of one that measures; their groups may differ where the source names groups itself, as
     one author's posts.
 
@@ -25,7 +26,11 @@ def on_one_side(
     of training it could never be learned. Its answer still counts for what was decided.
     """
     clusters = clusters or {}
-    kept = [row for row in rows if (row.share == AUDIT) == (row.example.split is Split.TEST)]
+    kept = [
+        row
+        for row in rows
+        if row.share != ELUSION_APART and (row.share == AUDIT) == (row.example.split is Split.TEST)
+    ]
     measuring = {group_key(row.example.text) for row in kept if row.share == AUDIT}
     apart = [
         row for row in kept if row.share == AUDIT or group_key(row.example.text) not in measuring

@@ -52,7 +52,7 @@ _EXAMPLES = """
     JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
     JOIN items i ON i.item_id = a.item_id
     WHERE i.text IS NOT NULL
-    ORDER BY a.item_id, a.entry_id DESC
+    ORDER BY a.item_id, p.share = 'elusion_apart', a.entry_id DESC
 """
 
 

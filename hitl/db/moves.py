@@ -146,6 +146,19 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "verdicts": (),
     "promotions": (),
     "certificates": ("withdrawn_at", "withdrawn_why"),
+    "backlogs": (),
+    "backlog_items": (),
+    "backlog_looks": (
+        "violating_in_draw",
+        "lost",
+        "found_since",
+        "found",
+        "missed_at_most",
+        "recall_at_least",
+        "is_certified",
+        "certified_at",
+    ),
+    "backlog_draws": (),
 }
 
 

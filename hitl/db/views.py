@@ -36,7 +36,8 @@ WORKING_VIEWS: dict[str, str] = {
         FROM policy_categories a
         JOIN policy_categories b ON b.category = a.category AND b.meaning = a.meaning
     """,
-    # One row an item and policy: its newest entry with labels.
+    # One row an item and policy: its newest entry with labels; one of a look at a backlog on the
+    # measuring side only where there is no other, for it neither trains nor measures.
     "examples": """
         SELECT DISTINCT ON (item_id, policy_id) * FROM (
             SELECT l.item_id, l.for_policy_id AS policy_id, l.entry_id, e.batch_id,
@@ -54,7 +55,7 @@ WORKING_VIEWS: dict[str, str] = {
             GROUP BY l.item_id, l.for_policy_id, l.entry_id, e.batch_id, i.text, i.language,
                      i.surface, i.group_id, i.content_hash, i.item_id,
                      p.inclusion_probability, p.share, p.strategy
-        ) every ORDER BY item_id, policy_id, entry_id DESC
+        ) every ORDER BY item_id, policy_id, share = 'elusion_apart', entry_id DESC
     """,
     # What is offered to a near copy, and what a reviewer has said of that copy itself since.
     "proposal_answers": """
@@ -282,6 +283,14 @@ DASHBOARD_VIEWS: dict[str, str] = {
         FROM verdicts v
         JOIN model_versions m ON m.model_version = v.challenger
         LEFT JOIN promotions p ON p.verdict_id = v.verdict_id
+    """,
+    # One row a look; a backlog that nobody has looked at has one with no look.
+    "backlog_certificates": """
+        SELECT b.name AS backlog, b.policy_id, b.category, b.at_least, b.confidence, b.items,
+               b.opened_at, l.look, l.alpha, l.drawn_at, l.unreviewed, l.drawn, l.found_before,
+               l.violating_in_draw, l.lost, l.found_since, l.found, l.missed_at_most,
+               l.recall_at_least, l.is_certified, l.certified_at
+        FROM backlogs b LEFT JOIN backlog_looks l USING (backlog_id)
     """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,

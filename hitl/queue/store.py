@@ -9,13 +9,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, select, text, update
 
-from hitl.db.schema import batches, entries, policies, tasks
+from hitl.db.schema import batches, entries, picks, policies, tasks
 from hitl.policy import Policy
 from hitl.queue.errors import NothingOpen, NotInQueue
-from hitl.records import EntryId, EntryState, PolicyId
+from hitl.recipe import ELUSION_APART
+from hitl.records import EntryId, EntryState, ItemId, PolicyId
 
 _OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
 _POLICY_CHANGED = "policy changed"
+_ASKED_ANEW = "asked for another share"
 _other = entries.alias()
 
 
@@ -187,6 +189,32 @@ def withdraw_older(tx: Connection, policy: Policy) -> int:
         update(entries)
         .where(entries.c.entry_id.in_(locked), ~unsettled)
         .values(state=EntryState.WITHDRAWN.value, reason=_POLICY_CHANGED)
+    ).rowcount
+
+
+def make_way(tx: Connection, item_ids: Sequence[ItemId]) -> int:
+    """Take back what a look at a backlog has open of these items on the measuring side.
+
+    They are about to be asked for another share, and the look counts that answer. How many.
+    """
+    open_ones = (
+        select(entries.c.entry_id)
+        .join(
+            picks,
+            (picks.c.batch_id == entries.c.batch_id) & (picks.c.item_id == entries.c.item_id),
+        )
+        .where(
+            entries.c.item_id.in_(item_ids),
+            entries.c.state.in_(_OPEN),
+            picks.c.share == ELUSION_APART,
+        )
+        .order_by(entries.c.entry_id)
+    )
+    locked = tx.execute(open_ones.with_for_update(of=entries)).scalars().all()
+    return tx.execute(
+        update(entries)
+        .where(entries.c.entry_id.in_(locked))
+        .values(state=EntryState.WITHDRAWN.value, reason=_ASKED_ANEW)
     ).rowcount
 
 

@@ -19,7 +19,7 @@ from hitl.db.schema import batches, entries, items, picks
 from hitl.db.versions import keep_policy, keep_recipe
 from hitl.errors import Refused
 from hitl.policy import Policy
-from hitl.recipe import Recipe
+from hitl.recipe import ELUSION_APART, Recipe
 from hitl.records import BatchId, ItemId, ModelVersion, Pick
 from hitl.selection.candidates import Candidates
 
@@ -50,7 +50,8 @@ class BatchExists(Refused):
 
 # An item is a candidate while it has content and no entry that is open anywhere, or done or dead
 # (a dead one waits for a person) under a version of the policy that asks one question alike.
-# A withdrawn one may be asked about again. What stood aside for such an entry is as it is.
+# A withdrawn one may be asked about again. What stood aside for such an entry is as it is. What a
+# look at a backlog asks on the measuring side takes nothing: no audit's pool may depend on it.
 # One look at the decisions' key an item and month, so that it costs what the candidates cost and
 # never what all decisions do (tests/selection/test_candidates_plan.py).
 _CANDIDATES = """
@@ -64,7 +65,8 @@ _CANDIDATES = """
     WHERE i.text IS NOT NULL {is_recent}
       AND NOT EXISTS (
         SELECT 1 FROM entries e
-        WHERE e.item_id = i.item_id AND {is_taken})
+        JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+        WHERE e.item_id = i.item_id AND p.share <> %(apart)s AND {is_taken})
       AND NOT EXISTS (
         SELECT 1 FROM stood_aside a
         JOIN entries e ON e.batch_id = a.batch_id AND e.item_id = a.for_item_id
@@ -99,7 +101,8 @@ def candidates_query(
         preferred_first="(d.model_version = %(preferred)s) DESC," if preferred else "",
     )
     names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
-    return query, {"preferred": preferred, "policy_id": policy.policy_id, "since": since} | names
+    given = {"preferred": preferred, "policy_id": policy.policy_id, "since": since}
+    return query, given | {"apart": ELUSION_APART} | names
 
 
 def read_candidates(

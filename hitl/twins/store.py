@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import Connection, Row, text
 
 from hitl.db.locks import take_turns
-from hitl.recipe import AUDIT
+from hitl.recipe import NEVER_TRAINED
 from hitl.records import ItemId, PolicyId
 from hitl.twins.filling.store import copy_in
 from hitl.twins.fingerprints import Int64, Scheme, Signatures, buckets, form_ids
@@ -61,7 +61,8 @@ _CLUSTERS = """
 _ASKED = """
     SELECT DISTINCT f.pivot_id
     FROM entries e
-    JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share <> :audit
+    JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+      AND p.share <> ALL(:never_trained)
     JOIN twin_items t ON t.scheme_id = :scheme_id AND t.item_id = e.item_id
     JOIN twin_forms f USING (form_id)
     WHERE e.state <> 'withdrawn'
@@ -165,7 +166,11 @@ def clusters_of(tx: Connection, scheme: Scheme, item_ids: Sequence[ItemId]) -> d
 
 def read_clusters(tx: Connection, scheme: Scheme, policy_id: PolicyId) -> Clusters:
     """The clusters as they are now, for who is to choose under a policy that was kept."""
-    given = {"scheme_id": keep_scheme(tx, scheme), "policy_id": policy_id, "audit": AUDIT}
+    given = {
+        "scheme_id": keep_scheme(tx, scheme),
+        "policy_id": policy_id,
+        "never_trained": list(NEVER_TRAINED),
+    }
     return Clusters(
         of_item={row.item_id: row.pivot_id for row in tx.execute(text(_CLUSTERS), given)},
         asked=frozenset(tx.execute(text(_ASKED), given).scalars()),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hitl.evaluation import (
+    BacklogCertificate,
     BadLevel,
     alpha_of_look,
     certify_backlog,
@@ -88,14 +89,60 @@ def test_nothing_anywhere_is_certified_only_after_a_look_at_all() -> None:
     ).is_certified
 
 
-def test_the_planned_draw_certifies_where_a_smaller_one_does_not() -> None:
-    needed = draw_needed(found_before=900, unreviewed=9000, expected_violating=10, at_least=0.9)
-    assert needed is not None
-    seen = 10 * needed // 9000
+def certified(**changed: int) -> BacklogCertificate:
+    given = {
+        "found_before": 180, "unreviewed": 9000, "drawn": 3000, "violating_in_draw": 1,
+    } | changed  # fmt: skip
+    return certify_backlog(**given, at_least=0.9)
 
-    assert certify_backlog(
-        found_before=900, unreviewed=9000, drawn=needed, violating_in_draw=seen, at_least=0.9
-    ).is_certified
+
+def test_a_lost_answer_counts_as_violating_and_as_missed() -> None:
+    plain, lost, seen = certified(), certified(lost=2), certified(violating_in_draw=3)
+
+    assert plain.found == lost.found == 181
+    # As many may violate as if the two did; and nobody has found them.
+    assert seen.missed_at_most + 2 == lost.missed_at_most
+    assert lost.recall_at_least < seen.recall_at_least < 1
+
+
+def test_what_is_found_beside_the_draw_is_found_and_missed_no_more() -> None:
+    plain, more = certified(), certified(found_since=4)
+
+    assert (plain.found + 4, plain.missed_at_most - 4) == (more.found, more.missed_at_most)
+    assert 0 == certified(found_since=1000).missed_at_most
+
+
+def test_an_answer_that_was_taken_back_may_be_a_violation() -> None:
+    assert certified().missed_at_most + 3 == certified(taken_back=3).missed_at_most
+
+
+def test_no_more_is_missed_than_nobody_has_answered() -> None:
+    assert certified().missed_at_most > 2
+    assert 2 == certified(unanswered=2).missed_at_most
+    assert 1.0 == certified(unanswered=0).recall_at_least
+    assert 5 == certified(unanswered=2, taken_back=3).missed_at_most
+
+
+def test_the_planned_draw_certifies_four_times_in_five_where_the_forecast_is_right() -> None:
+    needed = draw_needed(found_before=900, unreviewed=9000, expected_violating=30, at_least=0.9)
+    assert needed is not None
+    rng = np.random.default_rng(13)
+
+    def success(drawn: int) -> float:
+        seen, times = np.unique(rng.hypergeometric(30, 8970, drawn, size=4000), return_counts=True)
+        held = [
+            certify_backlog(
+                found_before=900, unreviewed=9000, drawn=drawn, violating_in_draw=one, at_least=0.9
+            ).is_certified
+            for one in seen.tolist()
+        ]
+        return float(times[held].sum() / 4000)
+
+    assert success(needed) >= 0.8 - 3 * np.sqrt(0.8 * 0.2 / 4000)
+    assert success(needed * 4 // 5) < 0.8
+
+
+def test_only_a_census_shows_what_is_nearly_everything() -> None:
     assert draw_needed(
         found_before=10, unreviewed=100, expected_violating=100, at_least=0.999
     ) == 100  # fmt: skip
@@ -108,6 +155,10 @@ def test_the_planned_draw_certifies_where_a_smaller_one_does_not() -> None:
         {"found_before": -1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 0},
         {"found_before": 1, "unreviewed": 10, "drawn": 11, "violating_in_draw": 0},
         {"found_before": 1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 6},
+        {"found_before": 1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 2, "lost": 4},
+        {"found_before": 1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 2, "lost": -1},
+        {"found_before": 1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 0, "found_since": 6},
+        {"found_before": 1, "unreviewed": 10, "drawn": 5, "violating_in_draw": 0, "taken_back": -1},
     ],
 )
 def test_impossible_counts_are_refused(counts: dict[str, int]) -> None:

@@ -59,6 +59,12 @@ _TABLES = {
     "evaluations": "SELECT * FROM evaluations",
     "certificates": "SELECT model_version, category, metric, attempt, evidence, at_least,"
     " confidence, threshold, n, n_errors, shortfall, withdrawn_why FROM certificates",
+    "backlogs": "SELECT backlog_id, name, policy_id, category, at_least, rule, items FROM backlogs",
+    "backlog_items": "SELECT * FROM backlog_items",
+    "backlog_looks": "SELECT backlog_id, look, seed, unreviewed, found_before, drawn, alpha,"
+    " violating_in_draw, lost, found_since, found, missed_at_most, recall_at_least, is_certified"
+    " FROM backlog_looks",
+    "backlog_draws": "SELECT * FROM backlog_draws",
     "verdicts": "SELECT challenger, champion, snapshot_id, decision, reasons FROM verdicts",
     "promotions": "SELECT policy_name, kind, model_version, previous, verdict_id IS NOT NULL,"
     " approved_by, note FROM promotions",

@@ -301,7 +301,7 @@ def test_registering_twice_leaves_the_deployments_their_automations_and_what_was
 
     after = ask(registered)
     assert first == again
-    assert (15, 11) == (len(before["deployments"]), len(before["automations"]))
+    assert (16, 11) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])

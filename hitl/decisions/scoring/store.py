@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from hitl.recipe import NEVER_TRAINED
 from hitl.records import ItemId, ModelVersion, PolicyId
 
 
@@ -31,7 +32,7 @@ _SCORABLE = """
         JOIN entries e USING (entry_id)
         JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
         JOIN related_policies r ON r.related_id = l.policy_id
-        WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> 'audit')
+        WHERE l.item_id = i.item_id AND r.policy_id = :policy_id AND p.share <> ALL(:never_trained))
       AND (CAST(:since AS timestamptz) IS NULL OR i.content_at > :since
            OR EXISTS (SELECT 1 FROM picks p WHERE p.item_id = i.item_id))
 """
@@ -45,7 +46,8 @@ def count_scorable(tx: Connection, *, policy_id: PolicyId, since: datetime | Non
     """How many items `read_scorable` would give in all."""
     return int(
         tx.execute(
-            text(f"SELECT count(*) {_SCORABLE}"), {"policy_id": policy_id, "since": since}
+            text(f"SELECT count(*) {_SCORABLE}"),
+            {"policy_id": policy_id, "since": since, "never_trained": list(NEVER_TRAINED)},
         ).scalar_one()
     )
 
@@ -55,7 +57,12 @@ def count_picked(tx: Connection, *, policy_id: PolicyId, before: datetime) -> in
     return int(
         tx.execute(
             text(f"SELECT count(*) {_SCORABLE}{_PICKED}"),
-            {"policy_id": policy_id, "since": None, "before": before},
+            {
+                "policy_id": policy_id,
+                "since": None,
+                "before": before,
+                "never_trained": list(NEVER_TRAINED),
+            },
         ).scalar_one()
     )
 
@@ -85,13 +92,13 @@ def read_picked(
     return _scorable(tx, _PICKED, given | {"before": before})
 
 
-def _scorable(tx: Connection, only: str, given: Mapping[str, Any]) -> list[ScorableItem]:
+def _scorable(tx: Connection, only: str, given: dict[str, Any]) -> list[ScorableItem]:
     rows = tx.execute(
         text(
             f"SELECT i.item_id, i.text, i.ingested_at, i.language, i.surface {_SCORABLE}{only} "
             "AND i.item_id > :after ORDER BY i.item_id LIMIT :limit"
         ),
-        given,
+        given | {"never_trained": list(NEVER_TRAINED)},
     )
     return [
         ScorableItem(ItemId(row.item_id), row.text, row.ingested_at, row.language, row.surface)

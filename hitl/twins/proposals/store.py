@@ -9,7 +9,7 @@ import numpy as np
 from sqlalchemy import Connection, text
 
 from hitl.db.locks import take_turns
-from hitl.recipe import AUDIT
+from hitl.recipe import NEVER_TRAINED
 from hitl.records import BatchId, EntryId, ItemId, PolicyId
 from hitl.twins.fingerprints import Scheme, Signatures
 from hitl.twins.proposals.offers import Offer, Pair
@@ -64,7 +64,8 @@ _PAIRS = """
     WITH answered AS (
         SELECT e.entry_id, t.form_id, f.pivot_id
         FROM entries e
-        JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id AND p.share <> :audit
+        JOIN picks p ON p.batch_id = e.batch_id AND p.item_id = e.item_id
+          AND p.share <> ALL(:never_trained)
         JOIN twin_items t ON t.scheme_id = :scheme_id AND t.item_id = e.item_id
         JOIN twin_forms f USING (form_id)
         WHERE e.entry_id IN (
@@ -137,7 +138,7 @@ def read_pairs(tx: Connection, scheme_id: int, policy_id: PolicyId) -> list[Pair
     Calls for one policy wait for each other until the caller's transaction ends.
     """
     take_turns(tx, f"offers {policy_id}")
-    given = {"scheme_id": scheme_id, "policy_id": policy_id, "audit": AUDIT}
+    given = {"scheme_id": scheme_id, "policy_id": policy_id, "never_trained": list(NEVER_TRAINED)}
     return [
         Pair(
             ItemId(row.item_id),

@@ -1,0 +1,61 @@
+"""Backlogs as they are stored: who is in, what was looked at, and what that showed."""
+
+from hitl.evaluation.backlogs.looks.store import (
+    add_look,
+    close_look,
+    read_drawn,
+    read_looks,
+    read_one_moment,
+    read_standing,
+)
+from hitl.evaluation.backlogs.records import (
+    ANY,
+    Backlog,
+    DrawnItem,
+    DrawState,
+    Facts,
+    Forecast,
+    Look,
+    Reviewed,
+    Rule,
+    Standing,
+)
+from hitl.evaluation.backlogs.store import (
+    asks_alike,
+    distinct_facts,
+    find,
+    forecast,
+    list_all,
+    newest_label,
+    open_backlog,
+    read_remainder,
+    read_reviewed,
+)
+
+__all__ = [
+    "ANY",
+    "Backlog",
+    "DrawState",
+    "DrawnItem",
+    "Facts",
+    "Forecast",
+    "Look",
+    "Reviewed",
+    "Rule",
+    "Standing",
+    "add_look",
+    "asks_alike",
+    "close_look",
+    "distinct_facts",
+    "find",
+    "forecast",
+    "list_all",
+    "newest_label",
+    "open_backlog",
+    "read_drawn",
+    "read_looks",
+    "read_one_moment",
+    "read_remainder",
+    "read_reviewed",
+    "read_standing",
+]

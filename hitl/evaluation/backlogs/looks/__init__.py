@@ -1,0 +1,1 @@
+"""Looks at a backlog as they are stored."""
