@@ -146,6 +146,16 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
     "verdicts": (),
     "promotions": (),
     "certificates": ("withdrawn_at", "withdrawn_why"),
+    "alarms": (
+        "last_above",
+        "watched_until",
+        "acknowledged_at",
+        "acknowledged_by",
+        "note",
+        "ended_at",
+        "ended_why",
+    ),
+    "retrain_decisions": (),
 }
 
 
