@@ -1,4 +1,4 @@
-"""Which flow runs when: twelve deployments, their schedules, and the events that chain them.
+"""Which flow runs when: fourteen deployments, their schedules, and the events that chain them.
 
 Prefect reads its environment when it is imported, and this file imports it: PREFECT_API_URL must
 be set before (`hitl deploy` does).
@@ -43,6 +43,9 @@ _MISSED_AFTER = timedelta(minutes=2)
 _READ_AT_ONCE = 200
 _DELETED_AT_ONCE = 50  # the server's own limit
 
+# What nobody asked for by hand is trained only where a decision on record says so.
+_ALWAYS: dict[str, dict[str, Any]] = {"freeze-snapshot": {"only_if_decided": True}}
+
 T = TypeVar("T")
 
 
@@ -79,7 +82,7 @@ def _on(event: str, flow: str, **parameters: str) -> list[DeploymentEventTrigger
 
 
 def deployments() -> list[RunnerDeployment]:
-    """All twelve. A schedule is the truth and an event only makes things quicker.
+    """All fourteen. A schedule is the truth and an event only makes things quicker.
 
     Every chained flow also has a schedule: an event that was lost costs hours, not the step.
     `ingest-decisions` has none, because only its user knows the source: give it parameters and a
@@ -92,12 +95,18 @@ def deployments() -> list[RunnerDeployment]:
         (deployed.dispatch_batch, "* * * * *", []),
         (deployed.collect_annotations, "* * * * *", []),
         (
+            deployed.decide_retrain,
+            "5 3 * * *",
+            [
+                *_on(deployed.LABELS_READY, "retrain"),
+                *_on(deployed.CERTIFICATE_WITHDRAWN, "retrain"),
+                *_on(deployed.DRIFT_ALARMED, "retrain"),
+            ],
+        ),
+        (
             deployed.freeze_snapshot,
             "15 3 * * *",
-            [
-                *_on(deployed.LABELS_READY, "freeze-snapshot"),
-                *_on(deployed.CERTIFICATE_WITHDRAWN, "freeze-snapshot"),
-            ],
+            _on(deployed.RETRAIN_DECIDED, "freeze-snapshot"),
         ),
         (
             deployed.train_challenger,
@@ -120,6 +129,7 @@ def deployments() -> list[RunnerDeployment]:
         ),
         (deployed.measure, "30 4 * * *", []),
         (deployed.monitor, "40 4 * * *", []),
+        (deployed.watch_drift, "45 4 * * *", []),
         # Certificates are a model's own: a new champion decides nothing alone before it has some.
         (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
         (deployed.retain, "20 5 * * *", []),
@@ -130,6 +140,7 @@ def deployments() -> list[RunnerDeployment]:
             tags=[TAG],
             version=version("hitl"),
             cron=cron,
+            parameters=_ALWAYS.get(flow.name, {}),
             triggers=triggers,
             # A module, not a file: the runner may be started in any folder.
             entrypoint_type=EntrypointType.MODULE_PATH,

@@ -153,7 +153,7 @@ def deploy(
     limit: Annotated[int, typer.Option(min=1, max=64, help="Runs at a time, with --serve.")] = 4,
     as_json: AsJson = False,
 ) -> None:
-    """Register all twelve flows with the Prefect server: schedules, parameters, triggers.
+    """Register all fourteen flows with the Prefect server: schedules, parameters, triggers.
 
     Safe to repeat, and from any folder.
 
@@ -166,7 +166,7 @@ def deploy(
     if serve:
         if as_json:
             raise typer.BadParameter("--serve has no end to report", param_hint="--json")
-        say("serving the twelve flows; Ctrl-C ends it")
+        say("serving the fourteen flows; Ctrl-C ends it")
         deployments.serve_all(limit=limit)
         return
     with progress("registering", quiet=as_json):

@@ -741,6 +741,7 @@ alarms = Table(
     Column("category", Text, nullable=False),
     Column("slice_name", Text, nullable=False),
     Column("slice_value", Text, nullable=False),
+    Column("metric", Text, nullable=False),  # of a certificate; else empty
     Column("statistic", Double, nullable=False),
     Column("bar", Double, nullable=False),  # what the statistic had to reach to matter
     Column("p_value", Double),  # corrected for all that the run asked
@@ -769,6 +770,7 @@ alarms = Table(
         "category",
         "slice_name",
         "slice_value",
+        "metric",
         "window_end",
         name="uq_alarms_subject_window",
     ),

@@ -277,7 +277,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
     # `windows`: from the first to the newest above it, so many that share no decision.
     "alarms": """
         SELECT alarm_id, policy_id, model_version, kind, category, slice_name, slice_value,
-               statistic, bar, p_value, level, evidence, effect, effect_low, effect_high,
+               metric, statistic, bar, p_value, level, evidence, effect, effect_low, effect_high,
                n_reference, n_window, reference_start, window_start, window_end, raised_at,
                last_above,
                CASE WHEN kind = 'certificate' THEN 1 ELSE 1 + floor(

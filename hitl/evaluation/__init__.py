@@ -12,6 +12,7 @@ from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certi
 from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
+from hitl.evaluation.episodes import Episode, Followed, follow, windows_between
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
 from hitl.evaluation.fairness import GAP_METRICS, Gap, gaps
@@ -29,6 +30,7 @@ from hitl.evaluation.measures import MACRO, Measure, evaluate
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.ranking import average_precision
 from hitl.evaluation.retraining import (
+    NEWEST_MODELS,
     Expected,
     Measured,
     RetrainDecision,
@@ -62,6 +64,7 @@ __all__ = [
     "MACRO",
     "MEASURES",
     "METRICS",
+    "NEWEST_MODELS",
     "About",
     "BacklogCertificate",
     "BadArrays",
@@ -70,9 +73,11 @@ __all__ = [
     "CellTotal",
     "Confusion",
     "Corrected",
+    "Episode",
     "Estimate",
     "EstimateTable",
     "Expected",
+    "Followed",
     "Gain",
     "Gap",
     "GateRules",
@@ -118,6 +123,7 @@ __all__ = [
     "estimate_tables",
     "evaluate",
     "expected_gain",
+    "follow",
     "gain_in_average_precision",
     "gamma_limits",
     "gaps",
@@ -140,5 +146,6 @@ __all__ = [
     "two_sets",
     "watch_rate",
     "wilson",
+    "windows_between",
     "without_reviewer_error",
 ]

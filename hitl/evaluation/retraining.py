@@ -1,4 +1,4 @@
-"""Is it time to train anew? From counts, alarms and earlier models to a decision with its reasons."""
+"""Is it time to train anew? From labels, alarms and earlier models to a decision with reasons."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
-from scipy.optimize import nnls
 
 from hitl.evaluation.arrays import FloatArray
 
@@ -53,6 +52,7 @@ class RetrainRules:
     least_gain: float = 0.005
     most_age: timedelta = timedelta(days=30)
     cool_down: timedelta = timedelta(hours=24)
+    windows_in_a_row: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class Standing:
     """How things are. `trained_at` None: there is no model yet.
 
     `new_labels` came since the newest model's snapshot; `training_labels` are in it.
-    `withdrawn` certificates and `drifting` subjects are of alarms that stand and that nobody has
-    taken note of; a subject drifts that was above its bar in the recipe's number of windows.
+    `withdrawn` certificates and `drifts`, (subject, windows that it lasts), are of alarms that
+    stand and that nobody has taken note of. `measured`: earlier models, oldest first.
     `last_fired_at`: when training was decided last.
     """
 
@@ -71,7 +71,7 @@ class Standing:
     training_labels: int = 0
     is_of_this_policy: bool = True
     withdrawn: Sequence[str] = ()
-    drifting: Sequence[str] = ()
+    drifts: Sequence[tuple[str, int]] = ()
     measured: Sequence[Measured] = ()
     last_fired_at: datetime | None = None
 
@@ -125,15 +125,19 @@ def decide_retraining(standing: Standing, rules: RetrainRules, *, seed: int) -> 
     if standing.trained_at is None:
         enough = standing.new_labels >= rules.first_labels
         words = f"no model yet; {standing.new_labels} labels, and {rules.first_labels} are needed"
-        first = Why(
-            RetrainRule.FIRST_MODEL, enough, words, standing.new_labels, rules.first_labels
-        )
+        first = Why(RetrainRule.FIRST_MODEL, enough, words, standing.new_labels, rules.first_labels)
         return RetrainDecision(enough, (first,))
     age = standing.now - standing.trained_at
     reasons = [
         *_by_labels(standing, rules, seed=seed),
-        _listed(RetrainRule.CERTIFICATE, standing.withdrawn, "certificates withdrawn"),
-        _listed(RetrainRule.DRIFT, standing.drifting, "drift that lasts"),
+        Why(
+            RetrainRule.CERTIFICATE,
+            bool(standing.withdrawn),
+            f"certificates withdrawn: {', '.join(standing.withdrawn) or 'none'}",
+            len(standing.withdrawn),
+            1,
+        ),
+        _by_drift(standing, rules),
         Why(
             RetrainRule.POLICY,
             not standing.is_of_this_policy,
@@ -150,9 +154,7 @@ def decide_retraining(standing: Standing, rules: RetrainRules, *, seed: int) -> 
     ]
     speaks = any(one.fired for one in reasons)
     held = list(_held_up(standing, rules))
-    return RetrainDecision(
-        speaks and not any(one.fired for one in held), (*reasons, *held)
-    )
+    return RetrainDecision(speaks and not any(one.fired for one in held), (*reasons, *held))
 
 
 def expected_gain(measured: Sequence[Measured], *, more: int, seed: int) -> Expected:
@@ -172,19 +174,39 @@ def expected_gain(measured: Sequence[Measured], *, more: int, seed: int) -> Expe
     at = np.array([sizes[-1], sizes[-1] + more])
     rng = np.random.default_rng(seed)
     redrawn = errors + spreads * rng.standard_normal((_DRAWS, len(errors)))
-    falls = [_fall(sizes, one, spreads, at) for one in redrawn]
+    [value, *falls] = _falls(sizes, np.vstack([errors, redrawn]), spreads, at).tolist()
     low, high = np.quantile(falls, (0.1, 0.9))
-    return Expected(len(newest), _fall(sizes, errors, spreads, at), float(low), float(high))
+    return Expected(len(newest), value, float(low), float(high))
 
 
-def _fall(sizes: FloatArray, errors: FloatArray, spreads: FloatArray, at: FloatArray) -> float:
-    """The best curve's fall between two sizes; of all bends the one that fits best."""
-    found = []
+def _falls(
+    sizes: FloatArray, errors: FloatArray, spreads: FloatArray, at: FloatArray
+) -> FloatArray:
+    """The fall between two sizes of the best curve through each row of `errors` (R, M), shape (R,).
+
+    For each bend, least squares in a and c, both 0 or more: of two numbers the best lies where
+    neither is bound, or where one of them is 0.
+    """
+    rows = np.arange(len(errors))
+    best, fall = np.full(len(errors), np.inf), np.zeros(len(errors))
+    weight = 1.0 / spreads**2
+    flat = np.maximum((errors * weight).sum(axis=1) / weight.sum(), 0.0)
     for bend in _BENDS:
-        shape = np.stack([sizes**-bend, np.ones_like(sizes)], axis=1) / spreads[:, None]
-        (a, _), misfit = nnls(shape, errors / spreads)
-        found.append((misfit, a * float(at[0] ** -bend - at[1] ** -bend)))
-    return min(found)[1]
+        shape = sizes**-bend
+        centre = (weight * shape).sum() / weight.sum()
+        slope = (errors * weight) @ (shape - centre) / (weight * (shape - centre) ** 2).sum()
+        level = (errors * weight).sum(axis=1) / weight.sum() - slope * centre
+        free = np.where((slope >= 0.0) & (level >= 0.0), slope, 0.0)
+        through_zero = np.maximum((errors * weight) @ shape / (weight * shape**2).sum(), 0.0)
+        steep = np.stack([free, np.zeros_like(free), through_zero])
+        low = np.stack([np.where(free > 0.0, level, flat), flat, np.zeros_like(flat)])
+        misfit = (weight * (errors - steep[..., None] * shape - low[..., None]) ** 2).sum(axis=-1)
+        which = misfit.argmin(axis=0)
+        is_better = misfit[which, rows] < best
+        best = np.where(is_better, misfit[which, rows], best)
+        dropped = steep[which, rows] * float(at[0] ** -bend - at[1] ** -bend)
+        fall = np.where(is_better, dropped, fall)
+    return fall
 
 
 def _by_labels(standing: Standing, rules: RetrainRules, *, seed: int) -> list[Why]:
@@ -213,9 +235,16 @@ def _by_labels(standing: Standing, rules: RetrainRules, *, seed: int) -> list[Wh
     ]
 
 
-def _listed(rule: RetrainRule, subjects: Sequence[str], what: str) -> Why:
-    words = f"{what}: {', '.join(subjects)}" if subjects else f"no {what}"
-    return Why(rule, bool(subjects), words, len(subjects), 1)
+def _by_drift(standing: Standing, rules: RetrainRules) -> Why:
+    bar = rules.windows_in_a_row
+    told = [f"{subject} ({windows} of {bar} windows)" for subject, windows in standing.drifts]
+    return Why(
+        RetrainRule.DRIFT,
+        any(windows >= bar for _, windows in standing.drifts),
+        f"drift: {', '.join(told) or 'none'}",
+        max((windows for _, windows in standing.drifts), default=0),
+        bar,
+    )
 
 
 def _held_up(standing: Standing, rules: RetrainRules) -> list[Why]:

@@ -1,4 +1,4 @@
-"""Has something moved, and by enough to matter? One answer a question, and all of a run together."""
+"""Has something moved, and by enough to matter? An answer a question, and all of a run together."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ ITEMS_A_BIN = 20
 PREVALENCE_WORTH_A_LOOK = 1.5
 """So many times more violations, or fewer, than before."""
 
-MMD_WORTH_A_LOOK = 0.01
-"""Of a squared distance that is 0 for one population and near 1 for two without anything in common."""
+MMD_WORTH_A_LOOK = 0.001
+"""Of a squared distance, which grows with the square of the share that is new: about what one item
+in ten makes, where those are of a language that was not there before."""
 
 EVENTS_NEEDED = 10
 _DRAWS = 4000
@@ -163,7 +164,7 @@ def mix_shift(
         all_now,
         statistic=stability(*table).psi,
         bar=psi_bar,
-        p_value=float(fisher_exact(table).pvalue),
+        p_value=_by_luck(table),
         effect=late / all_now - some / all_then,
         low=moved.low,
         high=moved.high,
@@ -239,7 +240,7 @@ def label_shift(
         now.n,
         statistic=max(ratio, 1.0 / max(ratio, 1e-3)),
         bar=PREVALENCE_WORTH_A_LOOK,
-        p_value=float(fisher_exact(table).pvalue),
+        p_value=_by_luck(table),
         effect=ratio,
         low=low,
         high=high,
@@ -300,7 +301,13 @@ def _equal_bins(counts: FloatArray, smaller: int) -> NDArray[np.intp]:
     starts = np.unique(np.concatenate([[0], ends]))
     held = np.add.reduceat(counts, starts[starts < len(counts)])
     # What holds nothing joins the bin before it.
-    return starts[starts < len(counts)][held > 0.0]
+    kept: NDArray[np.intp] = starts[starts < len(counts)][held > 0.0]
+    return kept
+
+
+def _by_luck(table: list[list[int]]) -> float:
+    """Fisher's exact chance, two-sided, of two shares so far apart."""
+    return float(fisher_exact(np.array(table)).pvalue)
 
 
 def _homogeneity(then: FloatArray, now: FloatArray) -> float:

@@ -29,6 +29,13 @@ from hitl.registry.errors import (
     VerdictStands,
     VersionTaken,
 )
+from hitl.registry.retraining.store import (
+    RetrainRecord,
+    last_label_of,
+    newest_retrain_decision,
+    pending_retrain,
+    save_retrain_decision,
+)
 from hitl.registry.rules import Change, Verdict, check_promotion, standing
 from hitl.registry.store import (
     Measure,
@@ -58,6 +65,7 @@ __all__ = [
     "NeverPromoted",
     "NoChampionBefore",
     "NotPromotable",
+    "RetrainRecord",
     "Subject",
     "UnknownModelVersion",
     "UnknownSnapshot",
@@ -74,11 +82,14 @@ __all__ = [
     "find",
     "find_verdict",
     "issue",
+    "last_label_of",
     "list_promotions",
     "list_versions",
     "make_challenger",
+    "newest_retrain_decision",
     "newest_snapshot_path",
     "newest_verdict",
+    "pending_retrain",
     "place",
     "promote",
     "promoted_at",
@@ -86,6 +97,7 @@ __all__ = [
     "render",
     "rollback",
     "save_evaluations",
+    "save_retrain_decision",
     "save_verdict",
     "snapshot_path",
     "standing",

@@ -6,6 +6,7 @@ CREATE TABLE alarms (
     category TEXT NOT NULL,
     slice_name TEXT NOT NULL,
     slice_value TEXT NOT NULL,
+    metric TEXT NOT NULL,
     statistic DOUBLE PRECISION NOT NULL,
     bar DOUBLE PRECISION NOT NULL,
     p_value DOUBLE PRECISION,
@@ -28,7 +29,7 @@ CREATE TABLE alarms (
     ended_at TIMESTAMP WITH TIME ZONE,
     ended_why TEXT,
     CONSTRAINT pk_alarms PRIMARY KEY (alarm_id),
-    CONSTRAINT uq_alarms_subject_window UNIQUE (policy_id, model_version, kind, category, slice_name, slice_value, window_end),
+    CONSTRAINT uq_alarms_subject_window UNIQUE (policy_id, model_version, kind, category, slice_name, slice_value, metric, window_end),
     CONSTRAINT ck_alarms_kind CHECK (kind IN ('scores', 'mix', 'labels', 'embeddings', 'certificate')),
     CONSTRAINT ck_alarms_p_value_or_evidence CHECK ((p_value IS NULL) = (evidence IS NOT NULL)),
     CONSTRAINT ck_alarms_acknowledged CHECK ((acknowledged_at IS NULL) = (acknowledged_by IS NULL)),
@@ -39,7 +40,7 @@ CREATE TABLE alarms (
 -- next --
 CREATE INDEX ix_alarms_standing ON alarms (policy_id) WHERE ended_at IS NULL
 -- next --
-CREATE TRIGGER alarms_append_only BEFORE UPDATE ON alarms FOR EACH ROW WHEN ((OLD.alarm_id, OLD.policy_id, OLD.model_version, OLD.kind, OLD.category, OLD.slice_name, OLD.slice_value, OLD.statistic, OLD.bar, OLD.p_value, OLD.level, OLD.evidence, OLD.effect, OLD.effect_low, OLD.effect_high, OLD.n_reference, OLD.n_window, OLD.reference_start, OLD.window_start, OLD.window_end, OLD.raised_at) IS DISTINCT FROM (NEW.alarm_id, NEW.policy_id, NEW.model_version, NEW.kind, NEW.category, NEW.slice_name, NEW.slice_value, NEW.statistic, NEW.bar, NEW.p_value, NEW.level, NEW.evidence, NEW.effect, NEW.effect_low, NEW.effect_high, NEW.n_reference, NEW.n_window, NEW.reference_start, NEW.window_start, NEW.window_end, NEW.raised_at)) EXECUTE FUNCTION refuse_change('last_above', 'watched_until', 'acknowledged_at', 'acknowledged_by', 'note', 'ended_at', 'ended_why')
+CREATE TRIGGER alarms_append_only BEFORE UPDATE ON alarms FOR EACH ROW WHEN ((OLD.alarm_id, OLD.policy_id, OLD.model_version, OLD.kind, OLD.category, OLD.slice_name, OLD.slice_value, OLD.metric, OLD.statistic, OLD.bar, OLD.p_value, OLD.level, OLD.evidence, OLD.effect, OLD.effect_low, OLD.effect_high, OLD.n_reference, OLD.n_window, OLD.reference_start, OLD.window_start, OLD.window_end, OLD.raised_at) IS DISTINCT FROM (NEW.alarm_id, NEW.policy_id, NEW.model_version, NEW.kind, NEW.category, NEW.slice_name, NEW.slice_value, NEW.metric, NEW.statistic, NEW.bar, NEW.p_value, NEW.level, NEW.evidence, NEW.effect, NEW.effect_low, NEW.effect_high, NEW.n_reference, NEW.n_window, NEW.reference_start, NEW.window_start, NEW.window_end, NEW.raised_at)) EXECUTE FUNCTION refuse_change('last_above', 'watched_until', 'acknowledged_at', 'acknowledged_by', 'note', 'ended_at', 'ended_why')
 -- next --
 CREATE TRIGGER alarms_never_deleted BEFORE DELETE ON alarms FOR EACH ROW EXECUTE FUNCTION refuse_change()
 -- next --
@@ -69,7 +70,7 @@ CREATE TRIGGER retrain_decisions_append_only BEFORE UPDATE OR DELETE ON retrain_
 CREATE TRIGGER retrain_decisions_never_emptied BEFORE TRUNCATE ON retrain_decisions FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
 -- next --
 CREATE VIEW dashboard.alarms AS SELECT alarm_id, policy_id, model_version, kind, category, slice_name, slice_value,
-               statistic, bar, p_value, level, evidence, effect, effect_low, effect_high,
+               metric, statistic, bar, p_value, level, evidence, effect, effect_low, effect_high,
                n_reference, n_window, reference_start, window_start, window_end, raised_at,
                last_above,
                CASE WHEN kind = 'certificate' THEN 1 ELSE 1 + floor(
