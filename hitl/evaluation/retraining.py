@@ -188,7 +188,8 @@ def _falls(
     neither is bound, or where one of them is 0.
     """
     rows = np.arange(len(errors))
-    best, fall = np.full(len(errors), np.inf), np.zeros(len(errors))
+    best: FloatArray = np.full(len(errors), np.inf)
+    fall: FloatArray = np.zeros(len(errors))
     weight = 1.0 / spreads**2
     flat = np.maximum((errors * weight).sum(axis=1) / weight.sum(), 0.0)
     for bend in _BENDS:

@@ -121,9 +121,7 @@ def test_more_violations_are_told_as_times_as_many() -> None:
     """Flags with hit rate .9 and false alarm rate .1: .1 of violations, then .2 of them."""
     confusion = Confusion(hits=90, misses=10, false_alarms=90, passes=810)
 
-    found = label_shift(
-        LABELS, confusion, flags(1800, 10_000), flags(650, 2500), least=100, seed=1
-    )
+    found = label_shift(LABELS, confusion, flags(1800, 10_000), flags(650, 2500), least=100, seed=1)
 
     [told] = together([found], alpha=1e-4)
     assert told.effect == pytest.approx(2.0, abs=1e-9)
@@ -142,9 +140,7 @@ def test_more_violations_are_told_as_times_as_many() -> None:
     ],
 )
 def test_what_labels_cannot_say_has_a_code(confusion: Confusion, code: str) -> None:
-    found = label_shift(
-        LABELS, confusion, flags(1800, 10_000), flags(650, 2500), least=100, seed=1
-    )
+    found = label_shift(LABELS, confusion, flags(1800, 10_000), flags(650, 2500), least=100, seed=1)
 
     assert code == found.code
     assert found.effect is None

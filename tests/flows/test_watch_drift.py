@@ -1,4 +1,4 @@
-"""Drift on a real database: planted, it is alarmed once; not planted, never; and again is the same."""
+"""Drift on a real database: planted, it is alarmed once; not planted, never; again is the same."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hitl.evaluation.shifts import Scores
 from hitl.policy import Policy
 from hitl.records import ModelVersion
 
-MOST_DECISIONS = 400_000
+MOST_DECISIONS = 200_000
 """Of more a draw by a hash of the item is enough: what matters is seen on some thousands."""
 
 SLICES = ("language", "surface", "market")
@@ -39,7 +39,10 @@ _DRAWN = """
            coalesce(i.language, 'unknown') AS language, coalesce(i.surface, 'unknown') AS surface,
            coalesce(i.market, 'unknown') AS market
     FROM decisions d
-    JOIN items i ON i.item_id = d.item_id
+    -- OFFSET 0: one by one, not by reading all items. The planner takes the draw for a third.
+    CROSS JOIN LATERAL (
+        SELECT language, surface, market FROM items i WHERE i.item_id = d.item_id OFFSET 0
+    ) i
     LEFT JOIN LATERAL (
         SELECT min(e.decided_at) AS first_at,
                bool_or(e.model_version = d.model_version) AS is_again
@@ -58,22 +61,28 @@ _SLICE = """
 """
 _TRAFFIC = f"""
     WITH drawn AS MATERIALIZED ({_DRAWN}),
-    scored AS (
+    -- First by everything at once: what is left to roll up is small.
+    cells AS MATERIALIZED (
         SELECT d.model_version, d.is_now, d.language, d.surface, d.market, asked.category,
-               said.score, said.score >= asked.threshold AS is_flagged,
-               width_bucket(ln(odds.score / (1 - odds.score)), -{_WIDEST}, {_WIDEST}, {_BUCKETS})
-                   AS bucket
+               odds.bucket, count(*) AS items, sum(said.score) AS total,
+               sum(said.score * said.score) AS squares,
+               count(*) FILTER (WHERE said.score >= asked.threshold) AS flagged
         FROM drawn d
         CROSS JOIN unnest(CAST(:categories AS text[]), CAST(:thresholds AS float8[]))
             asked (category, threshold)
         CROSS JOIN LATERAL (SELECT (d.probabilities ->> asked.category)::float8 AS score) said
-        CROSS JOIN LATERAL (SELECT greatest(least(said.score, 1 - 1e-7), 1e-7) AS score) odds
+        CROSS JOIN LATERAL (SELECT greatest(least(said.score, 1 - 1e-7), 1e-7) AS score) inside
+        CROSS JOIN LATERAL (
+            SELECT width_bucket(ln(inside.score / (1 - inside.score)),
+                                -{_WIDEST}, {_WIDEST}, {_BUCKETS}) AS bucket OFFSET 0
+        ) odds
         WHERE said.score IS NOT NULL
+        GROUP BY d.model_version, d.is_now, d.language, d.surface, d.market, asked.category,
+                 odds.bucket
     )
-    SELECT model_version, is_now, category, {_SLICE}, bucket, count(*) AS items,
-           sum(score) AS total, sum(score * score) AS squares,
-           count(*) FILTER (WHERE is_flagged) AS flagged
-    FROM scored
+    SELECT model_version, is_now, category, {_SLICE}, bucket, sum(items)::bigint AS items,
+           sum(total) AS total, sum(squares) AS squares, sum(flagged)::bigint AS flagged
+    FROM cells
     GROUP BY GROUPING SETS ((model_version, is_now, category, bucket),
                             (model_version, is_now, category, bucket, language),
                             (model_version, is_now, category, bucket, surface),
