@@ -43,9 +43,12 @@ CHAMPION_PROMOTED = "hitl.champion.promoted"
 CHAMPION_DECIDED = "hitl.champion.decided"
 CERTIFICATES_ISSUED = "hitl.certificates.issued"
 CERTIFICATE_WITHDRAWN = "hitl.certificate.withdrawn"
+DRIFT_ALARMED = "hitl.drift.alarmed"
+RETRAIN_DECIDED = "hitl.retrain.decided"
 SKIPPED = "Skipped"
 
 _PROGRESS_EVERY_SECONDS = 2.0
+_DECISIONS_A_BAR = 10  # while labels speak for training and something else does not
 
 T = TypeVar("T")
 Tick = Callable[[int, int | None], None]
@@ -128,6 +131,7 @@ def _carry_out(name: str, parameters: dict[str, Any], tick: Tick) -> dict[str, A
             if name == "collect_annotations":
                 result |= {
                     "new_labels": steps.labels_since_snapshot(world),
+                    "undecided": steps.labels_since_decision(world),
                     "retrain_after": world.recipe.training.retrain_after_labels,
                 }
             return result
@@ -189,6 +193,15 @@ async def _run(name: str, **parameters: Any) -> dict[str, Any] | State[Any]:
 
 def table_of(name: str, report: dict[str, Any]) -> list[dict[str, Any]]:
     """What a run shows of its report: one line a figure, or for `measure` one line a metric."""
+    if name == "watch_drift":
+        return [
+            {"kind": one["about"]["kind"], "category": one["about"]["category"]}
+            | {"slice": f"{one['about']['slice_name']} {one['about']['slice_value']}".strip()}
+            | {"model": one["about"]["model_version"]}
+            | {key: one[key] for key in ("statistic", "bar", "p_value", "level", "effect")}
+            for one in report["shifts"]
+            if one["code"] is None
+        ]
     if name != "measure":
         return [{"figure": key, "value": value} for key, value in figures(report)]
     return [
@@ -208,7 +221,17 @@ def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str,
     """
     report = result["report"]
     if name == "collect_annotations" and result["new_labels"] >= result["retrain_after"]:
+        # Answers come in by the minute. What was decided on nearly as many need not be again.
+        if result["undecided"] < max(1, result["retrain_after"] // _DECISIONS_A_BAR):
+            return []
         return [(LABELS_READY, {"labels": result["new_labels"]})]
+    if name == "decide_retrain" and report["retrain"]:
+        # Also of a decision that stood before: freezing twice leaves one snapshot.
+        fired = [one["rule"] for one in report["reasons"] if one["fired"]]
+        return [(RETRAIN_DECIDED, {"labels": report["new_labels"], "reasons": fired})]
+    if name == "watch_drift" and (report["raised"] or report["lasting"]):
+        told = {"raised": report["raised"], "lasting": report["lasting"]}
+        return [(DRIFT_ALARMED, told | {"window_end": report["end"]})]
     if name == "freeze_snapshot" and report["is_new"]:
         return [(SNAPSHOT_FROZEN, {"snapshot_id": report["snapshot_id"]})]
     if name == "train_challenger" and report["is_new"]:
@@ -266,9 +289,9 @@ async def collect_annotations(sweep: bool | None = None) -> Any:
 
 
 @flow(name="freeze-snapshot", persist_result=False)
-async def freeze_snapshot() -> Any:
-    """Freeze the examples of now into a snapshot."""
-    return await _run("freeze_snapshot")
+async def freeze_snapshot(only_if_decided: bool = False) -> Any:
+    """Freeze the examples of now into a snapshot, or only where a decision to train waits."""
+    return await _run("freeze_snapshot", only_if_decided=only_if_decided)
 
 
 @flow(name="train-challenger", persist_result=False)
@@ -333,6 +356,18 @@ async def certify_backlogs() -> Any:
     return await _run("certify_backlogs")
 
 
+@flow(name="drift", persist_result=False)
+async def watch_drift(end: datetime | None = None, embeddings: bool | None = None) -> Any:
+    """Compare what came in lately with what came before, and raise alarms."""
+    return await _run("watch_drift", end=_in_utc(end), embeddings=embeddings)
+
+
+@flow(name="retrain", persist_result=False)
+async def decide_retrain() -> Any:
+    """Decide whether to train anew, by labels, alarms, the policy and the newest model."""
+    return await _run("decide_retrain")
+
+
 @flow(name="retain", persist_result=False)
 async def retain(dry_run: bool = False) -> Any:
     """Drop decisions and unasked content that are older than the recipe keeps."""
@@ -355,5 +390,7 @@ ALL = (
     weekly_page,
     model_page,
     certify_backlogs,
+    watch_drift,
+    decide_retrain,
     retain,
 )

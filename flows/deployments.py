@@ -43,6 +43,9 @@ _MISSED_AFTER = timedelta(minutes=2)
 _READ_AT_ONCE = 200
 _DELETED_AT_ONCE = 50  # the server's own limit
 
+# What nobody asked for by hand is trained only where a decision on record says so.
+_ALWAYS: dict[str, dict[str, Any]] = {"freeze-snapshot": {"only_if_decided": True}}
+
 T = TypeVar("T")
 
 
@@ -92,12 +95,18 @@ def deployments() -> list[RunnerDeployment]:
         (deployed.dispatch_batch, "* * * * *", []),
         (deployed.collect_annotations, "* * * * *", []),
         (
+            deployed.decide_retrain,
+            "5 3 * * *",
+            [
+                *_on(deployed.LABELS_READY, "retrain"),
+                *_on(deployed.CERTIFICATE_WITHDRAWN, "retrain"),
+                *_on(deployed.DRIFT_ALARMED, "retrain"),
+            ],
+        ),
+        (
             deployed.freeze_snapshot,
             "15 3 * * *",
-            [
-                *_on(deployed.LABELS_READY, "freeze-snapshot"),
-                *_on(deployed.CERTIFICATE_WITHDRAWN, "freeze-snapshot"),
-            ],
+            _on(deployed.RETRAIN_DECIDED, "freeze-snapshot"),
         ),
         (
             deployed.train_challenger,
@@ -121,6 +130,7 @@ def deployments() -> list[RunnerDeployment]:
         ),
         (deployed.measure, "30 4 * * *", []),
         (deployed.monitor, "40 4 * * *", []),
+        (deployed.watch_drift, "45 4 * * *", []),
         # Certificates are a model's own: a new champion decides nothing alone before it has some.
         (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
         (deployed.weekly_page, "0 5 * * 1", []),
@@ -142,6 +152,7 @@ def deployments() -> list[RunnerDeployment]:
             tags=[TAG],
             version=version("hitl"),
             cron=cron,
+            parameters=_ALWAYS.get(flow.name, {}),
             triggers=triggers,
             # A module, not a file: the runner may be started in any folder.
             entrypoint_type=EntrypointType.MODULE_PATH,

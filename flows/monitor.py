@@ -11,6 +11,7 @@ from flows.certify import judged_since, keyed, slices
 from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
+from hitl.evaluation.alarms import store as alarms
 from hitl.policy import Policy
 from hitl.records import ModelVersion
 
@@ -63,6 +64,9 @@ def monitor(engine: Engine, *, policy: Policy) -> MonitorReport:
     """
     with single_flight(engine, f"monitor {policy.name}"), begin(engine) as tx:
         champion = champion_of(tx, policy)
+        alarms.end_superseded(
+            tx, policy=policy, kinds=[alarms.CERTIFICATE], deciding=[champion.model_version]
+        )
         standing = registry.standing_certificates(
             tx, policy=policy, model_version=champion.model_version
         )
@@ -111,6 +115,21 @@ def _watch(
     evidence = float(np.exp(watch.log_evidence.max(initial=0.0)))
     if watch.alarm_at is not None:
         seen = watch.alarm_at + 1
+        alarms.raise_for_certificate(
+            tx,
+            policy_id=policy.policy_id,
+            model_version=model_version,
+            category=subject.category,
+            slice_name=subject.slice_name,
+            slice_value=subject.slice_value,
+            metric=finding.metric,
+            evidence=evidence,
+            bar=1.0 / FALSE_ALARMS,
+            effect=float(kept[:seen].mean()) - finding.at_least,
+            labels=seen,
+            issued_at=one.issued_at,
+            answered_at=judged.answered_at[order[watch.alarm_at]],
+        )
         registry.withdraw(
             tx,
             one.certificate_id,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from flows.backlog_status import BacklogStatus
     from flows.certify import CertifyReport
     from flows.certify_backlog import BacklogsReport, CertifiedLook
+    from flows.decide_retrain import RetrainReport
     from flows.dispatch_batch import DispatchReport
     from flows.fairness_report import FairnessReport
     from flows.forecast import ForecastReport
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from flows.select_batch import BatchReport
     from flows.shadow import ShadowReport
     from flows.train_challenger import TrainReport
+    from flows.watch_drift import DriftReport
     from flows.weekly_report import WeeklyReport
     from hitl.evaluation.backlogs import Backlog, Look, Rule
     from hitl.policy import Policy
@@ -253,10 +255,18 @@ def collect_tasks(world: World, *, task_ids: Sequence[int]) -> CollectReport:
     return total
 
 
-def freeze_snapshot(world: World, *, progress: Progress = _silent) -> SnapshotReport:
-    """Step 5."""
+def freeze_snapshot(
+    world: World, *, only_if_decided: bool = False, progress: Progress = _silent
+) -> SnapshotReport:
+    """Step 5; `only_if_decided`: for a decision to train that waits to be carried out."""
     from flows import freeze_snapshot as step
+    from flows.decide_retrain import NotDecided
+    from hitl import registry
 
+    if only_if_decided:
+        with begin(world.engine) as tx:
+            if registry.pending_retrain(tx, world.policy) is None:
+                raise NotDecided(world.policy.name)
     return step.freeze_snapshot(
         world.engine, policy=world.policy, recipe=world.recipe, folder=world.snapshots
     )
@@ -551,6 +561,32 @@ def certify_backlogs(world: World, *, progress: Progress = _silent) -> BacklogsR
     return step.certify_backlogs(world.engine)
 
 
+def watch_drift(
+    world: World,
+    *,
+    end: datetime | None = None,
+    embeddings: bool | None = None,
+    progress: Progress = _silent,
+) -> DriftReport:
+    """Beside the loop: whether what comes in has changed, up to last midnight UTC or `end`."""
+    from flows import watch_drift as step
+
+    return step.watch_drift(
+        world.engine,
+        policy=world.policy,
+        recipe=world.recipe.drift,
+        end=end or datetime.now(UTC),
+        embeddings=embeddings,
+    )
+
+
+def decide_retrain(world: World, *, progress: Progress = _silent) -> RetrainReport:
+    """Between collecting and freezing: whether it is time to train anew."""
+    from flows import decide_retrain as step
+
+    return step.decide_retrain(world.engine, policy=world.policy, recipe=world.recipe)
+
+
 def retain(world: World, *, dry_run: bool = False, progress: Progress = _silent) -> RetainReport:
     """Beside the loop: what is older than the recipe keeps goes."""
     from flows import retain as step
@@ -570,3 +606,13 @@ def labels_since_snapshot(world: World) -> int:
 
     with begin(world.engine) as tx:
         return labels.count_since_snapshot(tx, world.policy.policy_id)
+
+
+def labels_since_decision(world: World) -> int:
+    """Entries whose labels are newer than the last decision whether to train."""
+    from hitl import labels, registry
+
+    with begin(world.engine) as tx:
+        newest = registry.newest_retrain_decision(tx, world.policy)
+        upto = newest.last_label_id if newest else 0
+        return labels.count_since(tx, world.policy.policy_id, upto)

@@ -372,6 +372,42 @@ class MeasureRecipe(_Strict):
         return self
 
 
+class DriftRecipe(_Strict):
+    """When what comes in counts as another kind than before (docs/monitoring.md).
+
+    The last `window_days` are compared with the `reference_days` before them; with fewer than
+    `least_items` in either nothing is said. Without drift, a false alarm comes in a year of daily
+    looks with chance `alpha` at most. `psi_bar`: a smaller shift is no alarm, however sure.
+    An alarm that goes on for `windows_in_a_row` windows that share no decision is a reason to
+    train. Embeddings are compared every `embeddings_every_days` (0: never), at most
+    `embedding_items` before and after.
+    """
+
+    reference_days: Annotated[int, Field(ge=1, le=365)] = 28
+    window_days: Annotated[int, Field(ge=1, le=90)] = 7
+    least_items: Annotated[int, Field(ge=40)] = 100
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    psi_bar: Annotated[float, Field(ge=0.0, le=5.0)] = 0.1
+    windows_in_a_row: Annotated[int, Field(ge=1, le=20)] = 2
+    embeddings_every_days: Annotated[int, Field(ge=0, le=90)] = 7
+    embedding_items: Annotated[int, Field(ge=100, le=2000)] = 1000
+
+
+class RetrainRecipe(_Strict):
+    """When a new model is trained (docs/monitoring.md), where flows are deployed.
+
+    New labels are a reason from `training.retrain_after_labels` and `share_of_training` of what
+    the newest model learned from, if a learning curve promises `least_gain` of average precision
+    or there is none yet. Alarms, another policy and a model older than `most_days` are reasons by
+    themselves. Between two trainings pass `cool_down_hours`.
+    """
+
+    share_of_training: Annotated[float, Field(ge=0.0, le=10.0)] = 0.1
+    least_gain: Annotated[float, Field(ge=0.0, le=0.5)] = 0.005
+    most_days: Annotated[float, Field(gt=0.0, le=3650.0)] = 30.0
+    cool_down_hours: Annotated[float, Field(ge=0.0, le=8760.0)] = 24.0
+
+
 class Recipe(_Strict):
     """Everything that changes a result and is not a rule of the policy."""
 
@@ -387,6 +423,8 @@ class Recipe(_Strict):
     gate: GateRecipe = GateRecipe()
     certify: CertifyRecipe = CertifyRecipe()
     measure: MeasureRecipe = MeasureRecipe()
+    drift: DriftRecipe = DriftRecipe()
+    retrain: RetrainRecipe = RetrainRecipe()
 
     @model_validator(mode="after")
     def _nothing_goes_that_could_be_chosen(self) -> Self:

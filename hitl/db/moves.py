@@ -159,6 +159,16 @@ APPEND_ONLY: dict[str, tuple[str, ...]] = {
         "certified_at",
     ),
     "backlog_draws": (),
+    "alarms": (
+        "last_above",
+        "watched_until",
+        "acknowledged_at",
+        "acknowledged_by",
+        "note",
+        "ended_at",
+        "ended_why",
+    ),
+    "retrain_decisions": (),
 }
 
 

@@ -292,6 +292,29 @@ DASHBOARD_VIEWS: dict[str, str] = {
                l.recall_at_least, l.is_certified, l.certified_at
         FROM backlogs b LEFT JOIN backlog_looks l USING (backlog_id)
     """,
+    # `windows`: from the first to the newest above it, so many that share no decision.
+    "alarms": """
+        SELECT alarm_id, policy_id, model_version, kind, category, slice_name, slice_value,
+               metric, statistic, bar, p_value, level, evidence, effect, effect_low, effect_high,
+               n_reference, n_window, reference_start, window_start, window_end, raised_at,
+               last_above,
+               CASE WHEN kind = 'certificate' THEN 1 ELSE 1 + floor(
+                   extract(epoch FROM last_above - window_end)
+                   / extract(epoch FROM window_end - window_start)) END::integer AS windows,
+               acknowledged_at, acknowledged_by, note, ended_at, ended_why,
+               ended_at IS NULL AS stands
+        FROM alarms
+    """,
+    "retrain_decisions": """
+        SELECT d.decision_id, d.policy_id, d.recipe_id, d.model_version, d.decided_at, d.retrain,
+               d.new_labels, w.place::integer AS place, w.why ->> 'rule' AS rule,
+               (w.why ->> 'fired')::boolean AS fired, (w.why ->> 'value')::float8 AS value,
+               (w.why ->> 'bar')::float8 AS bar, (w.why ->> 'low')::float8 AS low,
+               (w.why ->> 'high')::float8 AS high, w.why ->> 'code' AS code,
+               w.why ->> 'words' AS words
+        FROM retrain_decisions d
+        CROSS JOIN LATERAL jsonb_array_elements(d.reasons) WITH ORDINALITY w (why, place)
+    """,
     "model_versions": """
         SELECT m.model_version, m.policy_name, m.state, m.snapshot_id, m.trained_at,
                s.examples, s.labels,

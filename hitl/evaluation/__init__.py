@@ -14,6 +14,7 @@ from hitl.evaluation.certificates_kept import Promise, certificates_kept
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
 from hitl.evaluation.curves import OperatingPoint, PrecisionRecall, precision_recall
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
+from hitl.evaluation.episodes import Episode, Followed, follow, windows_between
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
 from hitl.evaluation.fairness import GAP_METRICS, Gap, Part, gaps, gaps_of
@@ -36,8 +37,32 @@ from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.paired_rates import RATES, PromisedRate, RateChange, could_show, rate_change
 from hitl.evaluation.ranking import average_precision
 from hitl.evaluation.reliability_bins import Bin, reliability
+from hitl.evaluation.retraining import (
+    NEWEST_MODELS,
+    Expected,
+    Measured,
+    RetrainDecision,
+    RetrainRule,
+    RetrainRules,
+    Standing,
+    Why,
+    decide_retraining,
+    expected_gain,
+)
 from hitl.evaluation.reviewer_error import Corrected, Rate, without_reviewer_error
 from hitl.evaluation.sequential import Watch, last_bets, watch_rate
+from hitl.evaluation.shifts import (
+    About,
+    Confusion,
+    Scores,
+    Shift,
+    ShiftKind,
+    embedding_shift,
+    label_shift,
+    mix_shift,
+    score_shift,
+    together,
+)
 from hitl.evaluation.tables import EstimateTable, estimate_tables
 from hitl.evaluation.thresholds import Threshold, certify_precision, certify_recall
 from hitl.evaluation.verdict import (
@@ -54,7 +79,9 @@ __all__ = [
     "MACRO",
     "MEASURES",
     "METRICS",
+    "NEWEST_MODELS",
     "RATES",
+    "About",
     "BacklogCertificate",
     "BadArrays",
     "BadLevel",
@@ -62,9 +89,13 @@ __all__ = [
     "Bin",
     "Bought",
     "CellTotal",
+    "Confusion",
     "Corrected",
+    "Episode",
     "Estimate",
     "EstimateTable",
+    "Expected",
+    "Followed",
     "Forecast",
     "Gain",
     "Gap",
@@ -72,6 +103,7 @@ __all__ = [
     "Interval",
     "Kind",
     "Measure",
+    "Measured",
     "OperatingPoint",
     "Outcome",
     "Part",
@@ -82,9 +114,16 @@ __all__ = [
     "Rate",
     "RateChange",
     "Reason",
+    "RetrainDecision",
+    "RetrainRule",
+    "RetrainRules",
     "Round",
+    "Scores",
+    "Shift",
+    "ShiftKind",
     "Shortfall",
     "Stability",
+    "Standing",
     "Threshold",
     "Total",
     "TwoSets",
@@ -92,6 +131,7 @@ __all__ = [
     "Verdict",
     "VerdictDecision",
     "Watch",
+    "Why",
     "alpha_of_look",
     "average_precision",
     "benjamini_hochberg",
@@ -105,10 +145,14 @@ __all__ = [
     "clopper_pearson",
     "could_show",
     "days_needed",
+    "decide_retraining",
     "draw_needed",
+    "embedding_shift",
     "estimate",
     "estimate_tables",
     "evaluate",
+    "expected_gain",
+    "follow",
     "forecast_labels",
     "gain_in_average_precision",
     "gamma_limits",
@@ -116,25 +160,30 @@ __all__ = [
     "gaps_of",
     "holm",
     "judge",
+    "label_shift",
     "labels_to_certify",
     "last_bets",
     "levelled_total",
     "live_reasons",
     "mcnemar_mid_p",
+    "mix_shift",
     "most_violating",
     "newcombe",
     "no_live_reason",
     "precision_recall",
     "rate_change",
     "reliability",
+    "score_shift",
     "share_limits",
     "shifted_shares",
     "speaks_of",
     "stability",
     "thin",
+    "together",
     "two_sets",
     "verdict_of",
     "watch_rate",
     "wilson",
+    "windows_between",
     "without_reviewer_error",
 ]

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import chi2
 
-from hitl.evaluation.arrays import FloatArray, floats, level
+from hitl.evaluation.arrays import BoolArray, FloatArray, floats, level
 from hitl.evaluation.errors import BadArrays, BadLevel
 
 PSI_WORTH_A_LOOK = 0.1
 """Below this a shift is too small to matter, however sure it is."""
+
+_AT_ONCE = 500  # permutations whose memberships are held as numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +115,16 @@ def two_sets(
     kernel = _kernel(both)
     rng = np.random.default_rng(seed)
     # Which rows belong to the first set: as they came, and shuffled.
-    first = np.zeros((permutations + 1, len(both)))
-    first[0, : len(then)] = 1.0
+    first = np.zeros((permutations + 1, len(both)), dtype=np.bool_)
+    first[0, : len(then)] = True
     for row in first[1:]:
-        row[rng.permutation(len(both))[: len(then)]] = 1.0
-    distances = _discrepancies(kernel, first, len(then), len(late))
+        row[rng.permutation(len(both))[: len(then)]] = True
+    distances = np.concatenate(
+        [
+            _discrepancies(kernel, first[at : at + _AT_ONCE], len(then), len(late))
+            for at in range(0, len(first), _AT_ONCE)
+        ]
+    )
     beaten = int(np.count_nonzero(distances[1:] >= distances[0] - 1e-12))
     return TwoSets(float(distances[0]), (1 + beaten) / (1 + permutations))
 
@@ -132,8 +139,9 @@ def _kernel(rows: FloatArray) -> FloatArray:
     return kernel
 
 
-def _discrepancies(kernel: FloatArray, first: FloatArray, n: int, m: int) -> FloatArray:
-    """The statistic of each row of `first`, in three products."""
+def _discrepancies(kernel: FloatArray, rows: BoolArray, n: int, m: int) -> FloatArray:
+    """The statistic of each row of memberships, in three products."""
+    first = rows.astype(np.float64)
     toward = first @ kernel
     within_first = (toward * first).sum(axis=1)
     across = (toward * (1.0 - first)).sum(axis=1)

@@ -30,6 +30,13 @@ from hitl.registry.errors import (
     VerdictStands,
     VersionTaken,
 )
+from hitl.registry.retraining.store import (
+    RetrainRecord,
+    last_label_of,
+    newest_retrain_decision,
+    pending_retrain,
+    save_retrain_decision,
+)
 from hitl.registry.rules import ROLLBACK, Change, Verdict, check_promotion, standing
 from hitl.registry.store import (
     Measure,
@@ -68,6 +75,7 @@ __all__ = [
     "NeverPromoted",
     "NoChampionBefore",
     "NotPromotable",
+    "RetrainRecord",
     "Subject",
     "UnknownModelVersion",
     "UnknownSnapshot",
@@ -86,12 +94,15 @@ __all__ = [
     "first_promoted_at",
     "issue",
     "judged_before",
+    "last_label_of",
     "list_judgements",
     "list_promotions",
     "list_versions",
     "make_challenger",
+    "newest_retrain_decision",
     "newest_snapshot_path",
     "newest_verdict",
+    "pending_retrain",
     "place",
     "promote",
     "promoted_at",
@@ -99,6 +110,7 @@ __all__ = [
     "render",
     "rollback",
     "save_evaluations",
+    "save_retrain_decision",
     "save_verdict",
     "snapshot_path",
     "standing",

@@ -86,6 +86,8 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
 
 # What a check constraint asks for, where any value of the type would not do.
 _SAID = {
+    "alarms.kind": "scores",
+    "alarms.p_value": 0.001,
     "certificates.metric": "precision",
     "certificates.shortfall": "too few labels",
     "conflicts.kind": "content",
@@ -161,6 +163,15 @@ def test_columns_that_may_change_do(filled: Connection, table: str) -> None:
             "reason": "why",
         },
         "leases": {"expires_at": NOON, "held": 0, "ended_at": NOON},
+        "alarms": {
+            "last_above": NOON,
+            "watched_until": NOON,
+            "acknowledged_at": NOON,
+            "acknowledged_by": "ana",
+            "note": "a test",
+            "ended_at": NOON,
+            "ended_why": "passed",
+        },
         "certificates": {"withdrawn_at": NOON, "withdrawn_why": "a test"},
         "retentions": {"dropped": 2, "kept": 1, "done_at": NOON},
         "snapshots": {"path": "there", "last_label_id": 2},

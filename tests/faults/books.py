@@ -65,6 +65,10 @@ _TABLES = {
     " violating_in_draw, lost, found_since, found, missed_at_most, recall_at_least, is_certified"
     " FROM backlog_looks",
     "backlog_draws": "SELECT * FROM backlog_draws",
+    "alarms": "SELECT model_version, kind, category, slice_name, slice_value, metric, statistic,"
+    " bar, p_value, evidence, effect, n_reference, n_window, ended_why FROM alarms",
+    "retrain_decisions": "SELECT d.model_version, retrain, new_labels, last_label_id > 0,"
+    " w ->> 'rule', w ->> 'fired' FROM retrain_decisions d, jsonb_array_elements(d.reasons) w",
     "verdicts": "SELECT challenger, champion, snapshot_id, decision, reasons FROM verdicts",
     "promotions": "SELECT policy_name, kind, model_version, previous, verdict_id IS NOT NULL,"
     " approved_by, note FROM promotions",

@@ -197,4 +197,6 @@ def test_what_is_certified_and_decided_is_the_same_however_often_it_was_killed(
 
     assert certified >= 10
     assert killed("monitor") >= 8
+    assert killed("watch_drift") >= 8
+    assert killed("decide_retrain") >= 8
     assert killed("rescore") >= 10

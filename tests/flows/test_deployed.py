@@ -83,11 +83,31 @@ def test_the_table_of_measure_has_a_line_a_metric_and_a_code_where_there_is_no_v
     ]
 
 
-@pytest.mark.parametrize(("new_labels", "expected"), [(199, []), (200, [{"labels": 200}])])
-def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
-    new_labels: int, expected: list[dict[str, int]]
+def test_the_table_of_a_look_has_a_line_a_question_that_could_be_answered() -> None:
+    about = {"kind": "scores", "category": "hate", "slice_name": "language", "slice_value": "de"}
+    told = {"about": about | {"model_version": "m1"}, "code": None, "statistic": 0.2, "bar": 0.1,
+            "p_value": 1e-9, "level": 1e-5, "effect": 0.1, "low": 0.05}  # fmt: skip
+
+    [line] = table_of("watch_drift", {"shifts": [told, told | {"code": "too_few_items"}]})
+
+    assert ("scores", "hate", "language de", "m1", 0.2) == (
+        line["kind"], line["category"], line["slice"], line["model"], line["statistic"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("new_labels", "undecided", "expected"),
+    [
+        (199, 199, []),
+        (200, 200, [{"labels": 200}]),
+        (219, 19, []),  # it was decided on nearly as many already
+        (220, 20, [{"labels": 220}]),
+    ],
+)
+def test_collecting_calls_for_a_decision_once_there_are_enough_new_labels(
+    new_labels: int, undecided: int, expected: list[dict[str, int]]
 ) -> None:
-    result = make_result({}, new_labels=new_labels, retrain_after=200)
+    result = make_result({}, new_labels=new_labels, undecided=undecided, retrain_after=200)
 
     found = events_after("collect_annotations", result)
 
@@ -112,6 +132,21 @@ def test_collecting_calls_for_a_snapshot_once_there_are_enough_new_labels(
             {"model_version": "m1", "watched": [{"is_withdrawn": True}]},
             "hitl.certificate.withdrawn",
         ),
+        (
+            "decide_retrain",
+            {"retrain": True, "new_labels": 9, "reasons": [{"rule": "age", "fired": True}]},
+            "hitl.retrain.decided",
+        ),
+        (
+            "watch_drift",
+            {"raised": 1, "lasting": 0, "end": "2026-06-01T00:00:00+00:00"},
+            "hitl.drift.alarmed",
+        ),
+        (
+            "watch_drift",
+            {"raised": 0, "lasting": 1, "end": "2026-06-01T00:00:00+00:00"},
+            "hitl.drift.alarmed",
+        ),
     ],
 )
 def test_a_step_that_made_something_new_sets_off_the_next(
@@ -133,6 +168,8 @@ def test_a_step_that_made_something_new_sets_off_the_next(
         ("rescore", {"is_first": False, "model_version": "m1"}),
         ("certify", {"model_version": "m1", "found": [{"is_new": False}]}),
         ("monitor", {"model_version": "m1", "watched": [{"is_withdrawn": False}]}),
+        ("decide_retrain", {"retrain": False, "new_labels": 9, "reasons": []}),
+        ("watch_drift", {"raised": 0, "lasting": 0, "end": "2026-06-01T00:00:00+00:00"}),
     ],
 )
 def test_a_step_that_found_its_work_done_sets_off_nothing(

@@ -301,7 +301,7 @@ def test_registering_twice_leaves_the_deployments_their_automations_and_what_was
 
     after = ask(registered)
     assert first == again
-    assert (16, 11) == (len(before["deployments"]), len(before["automations"]))
+    assert (18, 13) == (len(before["deployments"]), len(before["automations"]))
     assert before["deployments"] == after["deployments"]
     assert before["automations"] == after["automations"]
     assert ([], ["flows.deployed.measure"]) == (before["paused"], after["paused"])
@@ -431,21 +431,20 @@ def test_served_runs_start_by_hand_and_by_event_with_the_environment_of_the_serv
             payload={"labels": 200},
         )
         ingested = wait_for(lambda: ask(lambda c: ended(c, "ingest-decisions/hitl", by_hand)))
-        frozen = wait_for(lambda: ask(lambda c: ended(c, "freeze-snapshot/hitl")))
+        decided = wait_for(lambda: ask(lambda c: ended(c, "retrain/hitl")))
         family = psutil.Process(runner.pid).children(recursive=True)
         runner.send_signal(signal.SIGINT)
         runner.wait(timeout=120)
 
     assert "Completed" == ingested.state.name
-    assert "Skipped" == frozen.state.name
-    assert "policy elsewhere@1" in frozen.state.message
-    assert "AUTOMATION" == frozen.created_by.type
+    assert "Completed" == decided.state.name
+    assert "AUTOMATION" == decided.created_by.type
     assert CANARY not in (tmp_path / "serve.log").read_text()
     assert [] == [one.pid for one in family if one.is_running()]
 
 
 @pytest.mark.usefixtures("prefect")
-def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_rescore(
+def test_enough_new_labels_set_off_a_decision_a_snapshot_a_training_a_promotion_and_a_rescore(
     environment: dict[str, str], tmp_path: Path, engine: Engine, database_url: str
 ) -> None:
     folder = tmp_path / "chain"
@@ -460,7 +459,7 @@ def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_resco
         "HITL_DATABASE_URL": database_url,
     }
     names = [f"{one}/hitl" for one in (
-        "freeze-snapshot", "train-challenger", "shadow", "promote-champion", "rescore",
+        "retrain", "freeze-snapshot", "train-challenger", "shadow", "promote-champion", "rescore",
     )]  # fmt: skip
     deployments.register()
     known = {name: {run.id for run in ask(lambda c, name=name: runs_of(c, name))} for name in names}
@@ -476,7 +475,7 @@ def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_resco
         runner.send_signal(signal.SIGINT)
         runner.wait(timeout=120)
 
-    assert ["Completed"] * 5 == [run.state.name for run in chain]
+    assert ["Completed"] * len(names) == [run.state.name for run in chain]
     with engine.connect() as connection:
         champions = connection.execute(
             text("SELECT model_version FROM model_versions WHERE state = 'champion'")
@@ -484,8 +483,12 @@ def test_enough_new_labels_set_off_a_snapshot_a_training_a_promotion_and_a_resco
         decided = connection.execute(
             text("SELECT DISTINCT model_version FROM decisions WHERE model_version <> 'production'")
         ).all()
+        reasons = connection.execute(
+            text("SELECT rule FROM dashboard.retrain_decisions WHERE retrain AND fired")
+        ).all()
     assert 1 == len(champions)
     assert champions == decided
+    assert [("first_model",)] == [tuple(one) for one in reasons]
 
 
 async def ended_by_event(client: PrefectClient, name: str, known: set[Any]) -> FlowRun | None:

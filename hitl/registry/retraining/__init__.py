@@ -1,0 +1,1 @@
+"""Whether to train anew, as it was decided."""
