@@ -184,13 +184,10 @@ def confusion_of(
     judged: Judged, k: int, of: watching.Slice, *, threshold: float, salt: str
 ) -> Confusion:
     """How the flags for category `k` fared on even draws of audited items of a slice."""
-    values = getattr(judged, of.name, None) if of.name else None
-    if of.name and values is None:
-        return Confusion(0, 0, 0, 0)  # audits do not keep this column
     scores, truth = judged.probabilities[:, k], judged.truth[:, k]
     rows = ~np.isnan(scores) & ~np.isnan(truth)
-    if values is not None:
-        rows &= values == of.value
+    if of.name:
+        rows &= getattr(judged, of.name) == of.value
     kept = even_draw(judged, rows, salt=salt)
     flagged, violates = scores[kept] >= threshold, truth[kept] == 1.0
     return Confusion(

@@ -367,11 +367,16 @@ def make_judged(flagged: list[bool], violates: list[float]) -> Judged:
         truth=np.stack([np.array(violates)] * 2, axis=1),
         probabilities=np.stack([even] * 2, axis=1),
         inclusion_probability=np.full(n, 0.2),
+        variance_weight=np.full(n, 20.0),
+        least_chance=np.full(n, 0.2),
+        evenness=np.ones(n),
         language=np.array(["en", "de"] * (n // 2), dtype=object),
         surface=np.full(n, "posts", dtype=object),
         stands_for=np.ones(n),
         answered_at=np.full(n, datetime.now(), dtype=object),  # noqa: DTZ005 - not looked at
         largest_weight=None,
+        market=np.full(n, "unknown", dtype=object),
+        views=np.full(n, np.nan),
     )
 
 
@@ -386,6 +391,10 @@ def test_audited_items_make_the_table_of_flags_and_violations() -> None:
     assert (2, 1, 1, 1) == cells(Slice())
     assert (1, 0, 1, 1) == cells(Slice("language", "en"))
     assert (0, 0, 0, 0) == cells(Slice("market", "br"))
-    uneven = replace(judged, inclusion_probability=np.array([1.0, 0.01, 1.0, 0.01, 1.0, 1.0]))
+    uneven = replace(
+        judged,
+        inclusion_probability=np.array([1.0, 0.01, 1.0, 0.01, 1.0, 1.0]),
+        least_chance=np.full(6, 0.01),
+    )
     thinned = confusion_of(uneven, 0, Slice(), threshold=0.5, salt="m")
     assert (1, 1) == (thinned.hits, thinned.misses), "thinned to an even draw"
