@@ -26,7 +26,9 @@ from tests.builders import NOON, add_items, make_policy
 from tests.labels.builders import annotate, move
 
 RECIPE = Recipe(
-    selection=SelectionRecipe(batch_size=40, audit_fraction=0.5, waiting_limit=100_000),
+    selection=SelectionRecipe(
+        batch_size=40, audit_fraction=0.5, audit_floor=1.0, waiting_limit=100_000
+    ),
     twins=TwinsRecipe(is_on=True),
 )
 DAY = timedelta(days=1)

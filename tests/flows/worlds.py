@@ -19,7 +19,8 @@ from tests.builders import NOON, add_items, make_policy
 from tests.labels.builders import annotate, move
 
 RECIPE = Recipe(
-    selection=SelectionRecipe(batch_size=120, audit_fraction=0.4),
+    # Even audits: their chances can be told by hand.
+    selection=SelectionRecipe(batch_size=120, audit_fraction=0.4, audit_floor=1.0),
     training=TrainingRecipe(min_labels=20, embedding_dimensions=8, folds=3),
     gate=GateRecipe(margin=0.3, min_test_items=20, min_category_positives=5),
 )
