@@ -26,6 +26,7 @@ ALL = (
     "benchmarks.queue",
     "benchmarks.bridge",
     "benchmarks.certificates",
+    "benchmarks.drift",
     "benchmarks.estimates",
 )
 MET, NO_DATA = 0, 2

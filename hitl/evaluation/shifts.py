@@ -30,6 +30,7 @@ in ten makes, where those are of a language that was not there before."""
 
 EVENTS_NEEDED = 10
 _DRAWS = 4000
+_WIDEST = 10.0  # an interval of times as many, high by low, that says more than nothing
 
 
 class ShiftKind(StrEnum):
@@ -222,7 +223,7 @@ def label_shift(
     low, high = (float(one) for one in np.quantile(times, (0.025, 0.975)))
     shares = confusion.hits / violating, confusion.false_alarms / (confusion.n - violating)
     prevalence = (then.flagged / then.n - shares[1]) / (shares[0] - shares[1])
-    if not 0.0 < prevalence < 1.0 or not math.isfinite(high) or high > 1e3:
+    if not 0.0 < prevalence < 1.0 or low <= 0.0 or high > _WIDEST * low:
         return Shift(about, then.n, now.n, code="errors_unknown")
     share = now.flagged / now.n
     joint = np.array(
@@ -232,13 +233,14 @@ def label_shift(
         ]
     )
     ratio = float(shifted_shares(joint, [1 - share, share])[0])
+    if ratio <= 0.0:  # fewer flags than the false alarms alone should make
+        return Shift(about, then.n, now.n, code="errors_unknown")
     table = [[then.flagged, then.n - then.flagged], [now.flagged, now.n - now.flagged]]
-    ratio = max(ratio, 0.0)
     return Shift(
         about,
         then.n,
         now.n,
-        statistic=max(ratio, 1.0 / max(ratio, 1e-3)),
+        statistic=max(ratio, 1.0 / ratio),
         bar=PREVALENCE_WORTH_A_LOOK,
         p_value=_by_luck(table),
         effect=ratio,
