@@ -58,6 +58,7 @@ def fairness_report(
             getattr(judged, slicing).tolist(),
             variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
+            flagged_as_drawn=judged.is_allocated,
         )
     ]
     page = Page(

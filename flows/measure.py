@@ -130,6 +130,7 @@ def _tables(
             size=len(values),
             kind=kind,
             largest_weight=judged.largest_weight,
+            flagged_as_drawn=judged.is_allocated,
         )
         for kind in KINDS
     ]

@@ -53,6 +53,7 @@ def gaps(
     confidence: float = 0.95,
     is_gate: bool = False,
     largest_weight: float | None = None,
+    flagged_as_drawn: bool = False,
 ) -> list[Gap]:
     """Every slice against the rest, most surely different first, then by name.
 
@@ -88,6 +89,7 @@ def gaps(
             confidence=confidence,
             kind="descriptive",
             largest_weight=largest_weight,
+            flagged_as_drawn=flagged_as_drawn,
         )
 
     pairs = [

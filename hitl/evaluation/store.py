@@ -48,7 +48,8 @@ class Judged:
     batches that an item could be in and the near copies it stands for (`stands_for`);
     `variance_weight` (N,) goes with it. No item that the model decided on could have counted for
     more than `largest_weight`, and no question of the same age as a row's for more than one over
-    `least_chance` (N,). `answered_at` (N,) is when its newest label came.
+    `least_chance` (N,). `answered_at` (N,) is when its newest label came. `is_allocated`: in some
+    batch chances differed, and what was flagged had higher ones.
     """
 
     item_ids: NDArray[Any]
@@ -62,6 +63,7 @@ class Judged:
     stands_for: FloatArray
     answered_at: NDArray[Any]
     largest_weight: float | None
+    is_allocated: bool = False
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -232,6 +234,7 @@ def read_judged(
         stands_for=stands_for,
         answered_at=np.array([row.answered_at for row in rows], dtype=object),
         largest_weight=audit.most_for_one * max(possible) if possible else None,
+        is_allocated=any(one.least is not None for one in audit.draws),
     )
 
 
