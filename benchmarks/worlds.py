@@ -14,7 +14,7 @@ marks one as unstable, the descriptive interval does not count: `steady` is the 
 an unmarked number. Cells with fewer than 100 such worlds are shown and not judged; descriptive
 intervals are judged where 20 or more events are sampled on average. All bars leave two standard
 errors for the simulation; in tables one stands in brackets, in thousandths.
-Options: `--worlds 480`, `--only NAME`. Exit 1 if a bar is missed.
+Options: `--worlds 480`, `--floors 1 .5 .2`, `--only NAME`. Exit 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -63,7 +63,7 @@ FLOORS = (1.0, 0.5, 0.2)
 KINDS: tuple[Kind, ...] = ("certified", "descriptive")
 LABELS = 1800
 CERTIFIED, DESCRIPTIVE = 0.94, (0.92, 0.98)
-LEAST_EVENTS, LEAST_WORLDS = 20, 100
+LEAST_EVENTS, LEAST_WORLDS, LEAST_SHOWN = 20, 100, 10
 FloatArray = NDArray[np.float64]
 
 
@@ -93,6 +93,13 @@ class Cell(NamedTuple):
     coverage: tuple[float, ...]
     width: tuple[float, ...]
     unsteady: float  # coverage of the descriptive ones that are marked unstable
+
+    @property
+    def descriptive_at_all(self) -> float:
+        """Coverage of the descriptive ones, marked or not."""
+        steady, told = self.worlds[1], self.worlds[0]
+        parts = ((self.coverage[1], steady), (self.unsteady, told - steady))
+        return sum(share * count for share, count in parts if count) / told
 
     def error(self, kind: int, share: float) -> float:
         """One standard error of a coverage that is `share`."""
@@ -160,15 +167,17 @@ def _naive(
     return middle - half, middle + half
 
 
-def cells_of(population: Population, *, worlds: int, number: int) -> Iterator[Cell]:
+def cells_of(
+    population: Population, floors: Sequence[float], *, worlds: int, number: int
+) -> Iterator[Cell]:
     """Every cell of a population; all floors see the same worlds."""
     pool = make_pool(population.items)
     slices = len(population.slices)
-    told: dict[float, list[Told]] = {floor: [] for floor in FLOORS}
+    told: dict[float, list[Told]] = {floor: [] for floor in floors}
     for k in range(worlds):
         world = make_world(population, np.random.default_rng([20261101, number, k]))
-        for place, floor in enumerate(FLOORS):
-            rng = np.random.default_rng([20261102, number, k, place])
+        for floor in floors:
+            rng = np.random.default_rng([20261102, number, k, round(100 * floor)])
             found = audit(world, pool, labels=LABELS, floor=floor, rng=rng)
             told[floor].append(measure(world, found, slices=slices))
     for floor, of_floor in told.items():
@@ -221,16 +230,21 @@ def show(console: Console, population: Population, cells: list[Cell]) -> None:
     for one in sorted(cells, key=lambda one: (one.slice_name, order.index(one.metric))):
         certified, descriptive = (
             f"{one.coverage[k]:.3f}({1000 * one.error(k, one.coverage[k]):.0f})"
-            if one.worlds[k]
+            if one.worlds[k] >= LEAST_SHOWN
             else "-"
             for k in (0, 1)
         )
         table.add_row(
             one.slice_name, one.metric, f"{one.floor:g}", f"{one.truth:.4f}", f"{one.told:.0%}",
             f"{one.events:.0f}", certified, f"{one.width[0]:.3g}", f"{one.steady:.0%}",
-            descriptive, f"{one.width[1]:.3g}" if one.worlds[1] else "-", _plain(one.unsteady), _plain(one.coverage[2]),
+            descriptive, f"{one.width[1]:.3g}" if one.worlds[1] >= LEAST_SHOWN else "-",
+            _plain(one.unsteady), _plain(one.coverage[2]),
         )  # fmt: skip
     console.print(table)
+
+
+def _average(shares: list[float], counted: list[int] | None = None) -> str:
+    return f"{np.average(shares, weights=counted):.3f}" if shares else "-"
 
 
 def _plain(share: float) -> str:
@@ -252,14 +266,21 @@ def judge(console: Console, bars: Bars, cells: list[Cell]) -> None:
                 f"{one.population}, floor {one.floor:g}, {one.metric}, {one.slice_name}, "
                 f"{one.events:.0f} events"
             )
-    marked = [one for one in cells if not math.isnan(one.unsteady)]
-    counted = np.array([one.worlds[0] - one.worlds[1] for one in marked])
+    marked = [one for one in cells if one.worlds[0] > one.worlds[1]]
+    counted = [one.worlds[0] - one.worlds[1] for one in marked]
     console.print(
         f"{len(cells)} cells; certified is judged in {len(told)} and covers "
-        f"{np.mean([one.coverage[0] for one in told]):.3f} on average; descriptive is judged in "
-        f"{len(steady)} and covers {np.mean([one.coverage[1] for one in steady]):.3f}; where it is "
-        f"marked unstable ({counted.sum():,} times) "
-        f"{np.average([one.unsteady for one in marked], weights=counted):.3f}"
+        f"{_average([one.coverage[0] for one in told])} on average; descriptive is judged in "
+        f"{len(steady)} and covers {_average([one.coverage[1] for one in steady])}; where it is "
+        f"marked unstable ({sum(counted):,} times) "
+        f"{_average([one.unsteady for one in marked], counted)}"
+    )
+    many = [one for one in told if one.events >= LEAST_EVENTS]
+    worse = [one for one in many if one.descriptive_at_all < low - 2 * one.error(0, low)]
+    console.print(
+        f"of {len(many)} cells with {LEAST_EVENTS} events, marked or not, {len(worse)} have "
+        f"descriptive intervals that cover less than {low:g}; they are marked in "
+        f"{np.mean([1 - one.steady / one.told for one in worse] or [0]):.0%} of the worlds"
     )
     lowest = min(one.coverage[0] + 2 * one.error(0, CERTIFIED) for one in told)
     bars.hold("certified: cells under .94", len(under), "at most", 0, "cells")
@@ -269,7 +290,8 @@ def judge(console: Console, bars: Bars, cells: list[Cell]) -> None:
     for metric in ("prevalence", "recall"):
         uneven = [one.coverage[2] for one in told if one.floor < 1.0 and one.metric == metric]
         claim = f"naive {metric}: mean coverage where chances differ"
-        bars.hold(claim, float(np.mean(uneven)), "at most", 0.5, "")
+        if uneven:
+            bars.hold(claim, float(np.mean(uneven)), "at most", 0.5, "")
     error = max(one.error(0, 0.95) for one in told if one.told > 0.99)
     bars.hold("standard error of a coverage of .95, all worlds told", error, "at most", 0.01, "")
 
@@ -277,15 +299,18 @@ def judge(console: Console, bars: Bars, cells: list[Cell]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--worlds", type=int, default=480)
+    parser.add_argument("--floors", type=float, nargs="+", default=FLOORS)
     parser.add_argument("--only", help="the name of one population")
     given = parser.parse_args()
+    if given.worlds < LEAST_WORLDS:
+        parser.error(f"--worlds: {LEAST_WORLDS} or more, or nothing can be judged")
     console = Console(width=120)
     bars = Bars(console)
     cells: list[Cell] = []
     for number, population in enumerate(POPULATIONS):
         if given.only not in (None, population.name):
             continue
-        found = list(cells_of(population, worlds=given.worlds, number=number))
+        found = list(cells_of(population, given.floors, worlds=given.worlds, number=number))
         show(console, population, found)
         cells += found
     judge(console, bars, cells)
