@@ -163,6 +163,7 @@ def _tables(
             kind=kind,
             largest_weight=judged.largest_weight,
             post_strata=strata if kind == "descriptive" else None,
+            flagged_as_drawn=judged.is_allocated,
         )
         for kind in KINDS
     ]

@@ -115,6 +115,7 @@ def estimate(
     kind: Kind = "certified",
     post_strata: PostStrata | None = None,
     largest_weight: float | None = None,
+    flagged_as_drawn: bool = False,
     min_events: int = MIN_EVENTS,
 ) -> Estimate:
     """Estimate a metric of all items from labelled ones, whatever chance each had to be chosen.
@@ -145,6 +146,10 @@ def estimate(
         largest_weight: the largest 1 / inclusion probability that the design gave to any item,
             drawn or not; with `amounts`, times the largest amount of any. Default: the largest
             among those drawn, per flag.
+        flagged_as_drawn: the design gave flagged items higher chances than `largest_weight` says,
+            so that for them the largest among those drawn stands. Without it what only flagged
+            items can be, such as the two cells of precision, would be as uncertain as if one of
+            them could count like an item that nobody suspected.
         min_events: floor for the number of items that the metric divides by.
 
     Raises:
@@ -186,12 +191,12 @@ def estimate(
     good, bad = _worth(cells.good, labels), _worth(cells.bad, labels)
     value = float((labels.weight * good).sum() / (labels.weight * (good + bad)).sum())
     n_effective = _effective_n(labels, good, bad, value, post_strata is not None)
+    of_good, of_bad = (
+        _cell(labels, worth, cell, largest_weight, flagged_as_drawn)
+        for worth, cell in ((good, cells.good), (bad, cells.bad))
+    )
     if kind == "certified":
-        low, high = share_limits(
-            _cell(labels, good, cells.good, largest_weight),
-            _cell(labels, bad, cells.bad, largest_weight),
-            confidence=confidence,
-        )
+        low, high = share_limits(of_good, of_bad, confidence=confidence)
     else:
         low, high = wilson(value, n_effective, confidence=confidence)
     heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
@@ -199,7 +204,9 @@ def estimate(
         metric=metric, value=value, low=min(low, value), high=max(high, value), n=counts.n,
         n_effective=n_effective, n_events=counts.n_events, method=method, code=None,
         confidence=confidence,
-        unstable=counts.n_events < STEADY_EVENTS or heaviest > HEAVIEST_SHARE,
+        unstable=counts.n_events < STEADY_EVENTS
+        or heaviest > HEAVIEST_SHARE
+        or _is_moved_by_one(labels, (good, bad), value, (of_good, of_bad), largest_weight),
         n_excluded=n_excluded, n_unknown=n_unknown,
     )  # fmt: skip
 
@@ -301,6 +308,26 @@ def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
     return labels._replace(weight=weight, spread=spread)
 
 
+def _is_moved_by_one(
+    labels: _Labels,
+    worth: tuple[FloatArray, FloatArray],
+    value: float,
+    totals: tuple[CellTotal, CellTotal],
+    largest_weight: float | None,
+) -> bool:
+    """Whether one more of the heaviest items would move the value by more than its deviation, as
+    far as the drawn ones show that: a kind of item may be missing among them altogether."""
+    good, bad = worth
+    shown = float((labels.spread * (good - value * (good + bad)) ** 2).sum())
+    moved = max((1.0 - value) * totals[0].largest_weight, value * totals[1].largest_weight)
+    return moved**2 * _left_to_chance(largest_weight or labels.weight.max()) > shown
+
+
+def _left_to_chance(weight: float) -> float:
+    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
+    return max(1.0 - 1.0 / weight, 0.0)
+
+
 def _effective_n(
     labels: _Labels, good: FloatArray, bad: FloatArray, value: float, post_stratified: bool
 ) -> float:
@@ -324,12 +351,16 @@ def _cell(
     worth: FloatArray,
     cell: tuple[tuple[float, float], tuple[float, float]],
     largest_weight: float | None,
+    flagged_as_drawn: bool,
 ) -> CellTotal:
     random = labels.spread > 0.0
     amount = labels.weight * worth
     table = np.array(cell, dtype=np.float64)
     if largest_weight is not None:
-        largest = float(largest_weight * table.max())
+        by_flag = np.full(2, largest_weight)
+        if flagged_as_drawn and labels.flagged.any():
+            by_flag[1] = min(largest_weight, labels.weight[labels.flagged].max())
+        largest = float((by_flag * table.max(axis=0)).max())
     else:
         # One more event of this cell could be any item with a flag that the cell admits.
         could_count = table.max(axis=0)[labels.flagged.astype(int)]

@@ -48,6 +48,7 @@ def bought(
     is_new: ArrayLike,
     variance_weight: ArrayLike | None = None,
     largest_weight: float | None = None,
+    flagged_as_drawn: bool = False,
     kind: Kind = "certified",
     confidence: float = 0.95,
     seed: int,
@@ -60,8 +61,8 @@ def bought(
     The uncertainty of the difference comes from drawing the labels again, old and new apart.
 
     Args:
-        truth, flagged, inclusion_probability, variance_weight, largest_weight, kind, confidence:
-            see `estimate`.
+        truth, flagged, inclusion_probability, variance_weight, largest_weight, flagged_as_drawn,
+            kind, confidence: see `estimate`.
         is_new: shape (N,), which labels to do without.
 
     Raises:
@@ -91,6 +92,7 @@ def bought(
             kind=kind,
             confidence=confidence,
             largest_weight=None if largest_weight is None else largest_weight / part,
+            flagged_as_drawn=flagged_as_drawn,
         )
 
     before, after = of(old_rows, kept), of(np.arange(len(new)), 1.0)

@@ -50,7 +50,7 @@ class Judged:
     more than `largest_weight`, and no question of the same age as a row's for more than one over
     `least_chance` (N,). `evenness` (N,) is the least chance of the batch that drew it over its own.
     `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as last told; NaN where
-    nobody told.
+    nobody told. `is_allocated`: in some batch chances differed, and flagged items had higher ones.
     """
 
     item_ids: NDArray[Any]
@@ -67,6 +67,7 @@ class Judged:
     largest_weight: float | None
     market: NDArray[Any]
     views: FloatArray
+    is_allocated: bool = False
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -255,6 +256,7 @@ def read_judged(
             [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
             dtype=float,
         ),
+        is_allocated=any(one.least is not None for one in audit.draws),
     )
 
 

@@ -98,6 +98,7 @@ def estimate_tables(
     kind: Kind = "certified",
     post_strata: ArrayLike | None = None,
     largest_weight: float | None = None,
+    flagged_as_drawn: bool = False,
     min_events: int = MIN_EVENTS,
 ) -> Iterator[EstimateTable]:
     """`estimate` for each metric, slice and category, from one pass over the labels.
@@ -113,7 +114,7 @@ def estimate_tables(
         groups: shape (N,), the slice of each item, from 0 to `size` - 1.
         post_strata: shape (S, C, 2): how many items of the whole population are not flagged and
             flagged; NaN in a cell where that is not known, or not to be used.
-        variance_weight, amounts, largest_weight, min_events: see `estimate`.
+        variance_weight, amounts, largest_weight, flagged_as_drawn, min_events: see `estimate`.
 
     Raises:
         UnknownMetric, BadArrays, BadLevel: as `estimate`.
@@ -133,7 +134,7 @@ def estimate_tables(
         yield _table(
             metric, sums, excluded, unknown, None if metric == "precision" else strata,
             kind=kind, confidence=confidence, largest_weight=largest_weight,
-            min_events=min_events,
+            flagged_as_drawn=flagged_as_drawn, min_events=min_events,
         )  # fmt: skip
 
 
@@ -212,6 +213,7 @@ def _table(
     kind: Kind,
     confidence: float,
     largest_weight: float | None,
+    flagged_as_drawn: bool,
     min_events: int,
 ) -> EstimateTable:
     cells: Cells = METRICS[metric]
@@ -224,16 +226,25 @@ def _table(
     with np.errstate(divide="ignore", invalid="ignore"):
         value = g / (g + b)
         n_effective = _effective_n(sums, good, bad, value, g + b, strata)
+        most_good, most_bad = (
+            _largest(sums, worth, largest_weight, flagged_as_drawn) for worth in (good, bad)
+        )
         if kind == "certified":
             low, high = _share_limits(
-                _gamma(sums, good, largest_weight, confidence), (g, b),
-                _gamma(sums, bad, largest_weight, confidence),
+                _gamma(sums, good, most_good, confidence), (g, b),
+                _gamma(sums, bad, most_bad, confidence),
             )  # fmt: skip
         else:
             low, high = _wilson(value, n_effective, confidence)
         heaviest = np.fmax(
             _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
         )  # NaN where there is nothing of a kind
+        # One more of the heaviest items would move the value by more than what is shown.
+        heaviest_of_all = largest_weight or sums.heaviest.max(axis=(2, 3))
+        moved = np.maximum((1.0 - value) * most_good, value * most_bad) ** 2
+        is_moved = moved * np.maximum(1.0 - 1.0 / heaviest_of_all, 0.0) > _shown_variance(
+            sums, good, bad, value
+        )
     n, events = n_good + n_bad, np.minimum(n_good, n_bad)
     code = np.where(
         sums.count.sum(axis=(2, 3)) == 0,
@@ -251,7 +262,8 @@ def _table(
         metric=metric, kind=kind, confidence=confidence, value=shown(value),
         low=shown(np.minimum(low, value)), high=shown(np.maximum(high, value)),
         n=n.astype(np.int64), n_effective=shown(n_effective), n_events=events.astype(np.int64),
-        unstable=told & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE)),
+        unstable=told
+        & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE) | is_moved),
         code=code, n_excluded=excluded, n_unknown=unknown,
         is_post_stratified=np.zeros_like(told) if strata is None else strata.is_known,
     )  # fmt: skip
@@ -264,6 +276,13 @@ def _over(sums: FloatArray, worth: NDArray[np.generic]) -> FloatArray:
 
 def _most(heaviest: FloatArray, worth: FloatArray) -> FloatArray:
     found: FloatArray = (heaviest * worth).max(axis=(2, 3))
+    return found
+
+
+def _shown_variance(sums: Sums, good: FloatArray, bad: FloatArray, value: FloatArray) -> FloatArray:
+    """Of the value, times the square of what it divides by."""
+    residual = good - value[..., None, None] * (good + bad)
+    found: FloatArray = (sums.variance * residual**2).sum(axis=(2, 3))
     return found
 
 
@@ -283,20 +302,29 @@ def _effective_n(
     return np.where(between, value * (1.0 - value) / variance, kish)
 
 
+def _largest(
+    sums: Sums, worth: FloatArray, largest_weight: float | None, flagged_as_drawn: bool
+) -> FloatArray:
+    """The most that one more event of a cell could count: any item with a flag that it admits."""
+    by_flag = worth.max(axis=0)
+    if largest_weight is None:
+        admits = _over(sums.count, np.broadcast_to(by_flag > 0, (2, 2))) > 0
+        among: FloatArray = (sums.heaviest_random * by_flag).max(axis=(2, 3))
+        return np.where(admits, among, sums.heaviest_random.max(axis=(2, 3)) * worth.max())
+    flagged = np.full(sums.count.shape[:2], largest_weight)
+    if flagged_as_drawn:
+        drawn = sums.heaviest[..., 1].max(axis=2)
+        flagged = np.where(drawn > 0.0, np.minimum(drawn, largest_weight), largest_weight)
+    largest: FloatArray = np.maximum(by_flag[0] * largest_weight, by_flag[1] * flagged)
+    return largest
+
+
 def _gamma(
-    sums: Sums, worth: FloatArray, largest_weight: float | None, confidence: float
+    sums: Sums, worth: FloatArray, largest: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """`gamma_limits` of a cell's total, what was sure to be drawn added."""
     total, certain = _over(sums.random, worth), _over(sums.certain, worth)
     variance = _over(sums.variance, worth**2)
-    if largest_weight is not None:
-        largest = np.full_like(total, largest_weight * worth.max())
-    else:
-        # One more event of this cell could be any item with a flag that the cell admits.
-        by_flag = worth.max(axis=0)
-        admits = _over(sums.count, np.broadcast_to(by_flag > 0, (2, 2))) > 0
-        among = (sums.heaviest_random * by_flag).max(axis=(2, 3))
-        largest = np.where(admits, among, sums.heaviest_random.max(axis=(2, 3)) * worth.max())
     # Half the quantile of chi square with 2 a degrees is that of gamma with shape a.
     tail = (1.0 - confidence) / 2.0
     low = np.where(

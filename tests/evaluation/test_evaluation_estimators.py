@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
-from hitl.evaluation import METRICS, BadArrays, Kind, PostStrata, UnknownMetric, estimate
+from hitl.evaluation import (
+    METRICS,
+    BadArrays,
+    CellTotal,
+    Kind,
+    PostStrata,
+    UnknownMetric,
+    estimate,
+    share_limits,
+)
 
 # The machine's speed is not what these test, and the same run finds the same examples.
 STEADY = settings(deadline=None, derandomize=True, max_examples=25)
@@ -181,6 +190,54 @@ def test_one_heavy_label_is_marked_unstable() -> None:
     )  # fmt: skip
 
     assert found.unstable
+
+
+def test_a_kind_of_item_that_the_draw_may_have_missed_marks_a_value_unstable() -> None:
+    """60 found and 30 missed, all suspected, one in two asked; of the others one in 200."""
+    these: dict[str, Any] = {
+        "truth": np.repeat([1.0, 0.0], [90, 300]),
+        "flagged": np.repeat([1.0, 0.0], [60, 330]),
+        "inclusion_probability": np.repeat([0.5, 1 / 200], [90, 300]),
+    }
+
+    shown = estimate("recall", **these, largest_weight=2.0)
+    missing = estimate("recall", **these, largest_weight=200.0)
+
+    assert (False, True) == (shown.unstable, missing.unstable)
+    assert (shown.value, 2 / 3) == (missing.value, pytest.approx(shown.value))
+
+
+def test_a_census_is_not_unstable() -> None:
+    found = estimate(
+        "recall", truth=np.ones(90), flagged=np.repeat([1.0, 0.0], [60, 30]),
+        inclusion_probability=np.ones(90), largest_weight=1.0,
+    )  # fmt: skip
+
+    assert not found.unstable
+
+
+def test_what_only_flagged_items_can_be_is_as_uncertain_as_flagged_items_are() -> None:
+    """40 found, 10 flagged wrongly, one in two asked; 20 missed of one in 50."""
+    these: dict[str, Any] = {
+        "truth": np.repeat([1.0, 0.0, 1.0, 0.0], [40, 10, 20, 500]),
+        "flagged": np.repeat([1.0, 0.0], [50, 520]),
+        "inclusion_probability": np.repeat([0.5, 1 / 50], [50, 520]),
+        "largest_weight": 50.0,
+    }
+
+    precision, recall = (
+        estimate(one, **these, flagged_as_drawn=True) for one in ("precision", "recall")
+    )
+
+    found = CellTotal(80.0, 40 * 2.0, 2.0)
+    assert (precision.low, precision.high) == pytest.approx(
+        share_limits(found, CellTotal(20.0, 10 * 2.0, 2.0))
+    )
+    assert (recall.low, recall.high) == pytest.approx(
+        share_limits(found, CellTotal(1000.0, 20 * 49.0 * 50.0, 50.0))
+    )
+    without = estimate("precision", **these)
+    assert without.high - without.low > 2 * (precision.high - precision.low)  # type: ignore[operator]
 
 
 def test_an_estimate_reads_as_a_line() -> None:

@@ -52,13 +52,16 @@ def assert_same(found: Estimate, one: Estimate) -> None:
 
 
 @pytest.mark.parametrize("kind", ["certified", "descriptive"])
-@pytest.mark.parametrize("largest_weight", [None, 80.0])
+@pytest.mark.parametrize(
+    ("largest_weight", "as_drawn"), [(None, False), (80.0, False), (80.0, True)]
+)
 @pytest.mark.parametrize("seed", range(12))
 def test_it_is_what_estimate_gives_cell_by_cell(
-    seed: int, largest_weight: float | None, kind: Any
+    seed: int, largest_weight: float | None, as_drawn: bool, kind: Any
 ) -> None:
     given = labels(seed)
     more = {"kind": kind, "largest_weight": largest_weight, "min_events": 1 + 9 * (seed % 2)}
+    more["flagged_as_drawn"] = as_drawn
 
     for table in estimate_tables(METRICS, **given, **more):
         for group in range(given["size"]):

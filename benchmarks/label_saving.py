@@ -1,0 +1,209 @@
+"""`python -m benchmarks.label_saving`: how many labels an allocated audit saves, and what it costs.
+
+In each world (benchmarks/audited_worlds.py: three rounds, the loop's own draws and estimates)
+audits of a ladder of sizes are drawn evenly, and with a part of them spread evenly: the *floor*. A
+curve through the half widths gives the labels at which the interval of recall, or of
+precision, is +-.05. For the descriptive interval of recall an audit of that size is then drawn
+anew; its half width stands beside, and how often it is not marked unstable. All floors see the same
+worlds. `-`: beyond the ladder.
+
+A second table counts what certificates may use of the same number of labels: exact tests need even
+draws, so labels of uneven chances are thinned to one (`hitl.evaluation.thin`).
+Options: `--worlds 8`. Exit 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.audited_worlds import (
+    REFERENCE,
+    Audited,
+    Population,
+    World,
+    audit,
+    make_pool,
+    make_world,
+)
+from benchmarks.sampler_report import Bars, Spread
+from hitl.evaluation import Estimate, Kind, estimate, thin
+
+HALF_WIDTH = 0.05
+FLOORS = (1.0, 0.8, 0.5, 0.3, 0.2)
+QUESTIONS: tuple[tuple[str, Kind], ...] = (
+    ("recall", "descriptive"),
+    ("recall", "certified"),
+    ("precision", "descriptive"),
+    ("precision", "certified"),
+)
+RUNGS = 2.0 ** np.array([-5, -4, -3, -2, -1, 0, 0.7])
+THINNED = 3000
+AIM, BAR = 0.35, 0.5
+POPULATIONS = (
+    replace(REFERENCE, items=100_000),
+    Population("p1 h5 x2", 0.01, 0.05, 100_000),
+    Population("p1 h5 flat", 0.01, 0.05, 100_000, scale=0.5),
+    Population("p1 h0 x2", 0.01, 0.0, 100_000),
+    Population("p5 h5 x2", 0.05, 0.05, 40_000),
+    Population("p5 h10 flat", 0.05, 0.10, 40_000, scale=0.5),
+    Population("p5 h30 x2", 0.05, 0.30, 40_000),
+    Population("p20 h15 x2", 0.20, 0.15, 20_000),
+)
+BARRED = {one: 0.5 for one in POPULATIONS if one.hidden <= 0.1}
+FloatArray = NDArray[np.float64]
+
+
+def ask(world: World, found: Audited, metric: str, kind: Kind) -> Estimate:
+    return estimate(
+        metric,
+        truth=world.violating[found.rows],
+        flagged=world.flagged[found.rows],
+        inclusion_probability=found.inclusion_probability,
+        variance_weight=found.counts.variance,
+        kind=kind,
+        largest_weight=found.largest_weight,
+        flagged_as_drawn=found.is_allocated,
+    )
+
+
+def half_width(one: Estimate) -> float:
+    """NaN where there is no number."""
+    return math.nan if one.low is None or one.high is None else (one.high - one.low) / 2.0
+
+
+def labels_for(sizes: FloatArray, widths: FloatArray) -> FloatArray:
+    """Where the half widths (W, rungs) of audits of these sizes come down to what is wanted: (W,).
+
+    A parabola through the logarithms of the five rungs around it, of all worlds together: near a
+    line of slope -1/2, steeper where the pool runs out. A world is as far above or below it as its
+    own half widths are at these rungs. NaN beyond the ladder.
+    """
+    nothing = np.full(len(widths), np.nan)
+    told = np.flatnonzero((~np.isnan(widths)).all(axis=0))
+    mean = widths[:, told].mean(axis=0)
+    if len(told) < 3 or not mean.min() <= HALF_WIDTH <= mean.max():
+        return nothing
+    near = np.sort(np.argsort(np.abs(np.log(mean / HALF_WIDTH)))[:5])
+    x = np.log(sizes[told[near]])
+    curve = np.polynomial.Polynomial.fit(x, np.log(mean[near]), 2)
+    wider = (widths[:, told[near]] / mean[near]).mean(axis=1)
+    grid = np.linspace(x.min() - 0.3, x.max() + 0.3, 2000)
+    under = curve(grid)[None, :] + np.log(wider)[:, None] <= math.log(HALF_WIDTH)
+    return np.where(under.any(axis=1), np.exp(grid[under.argmax(axis=1)]), np.nan)
+
+
+def even_labels(world: World) -> float:
+    """About how many even draws recall takes, by its variance in a finite pool."""
+    recall = world.true("recall")
+    deviation = HALF_WIDTH / 1.96
+    odds = recall * (1.0 - recall) / (deviation**2 * int(world.violating.sum()))
+    return len(world.violating) * odds / (1.0 + odds)
+
+
+def saving(console: Console, bars: Bars, of: Population, *, worlds: int, number: int) -> None:
+    """Labels by floor, over those of an even audit."""
+    pool = make_pool(of.items)
+    made = [make_world(of, np.random.default_rng([20261111, number, k])) for k in range(worlds)]
+    guess = float(np.mean([even_labels(world) for world in made]))
+    sizes = np.unique(np.minimum(RUNGS * guess, 0.6 * of.items).astype(int))
+    table = Table(
+        title=f"{of.name}: {of.prevalence:.1%} of {of.items:,} violate, {of.hidden:.0%} of it "
+        f"hidden; labels to +-{HALF_WIDTH:g}, medians of {worlds} worlds",
+        title_justify="left",
+    )
+    for heading in ("interval", "floor", "labels", "over even (range)", "drawn anew", "steady"):
+        table.add_column(heading, justify="left" if heading == "interval" else "right")
+    widths = np.full((len(FLOORS), len(QUESTIONS), worlds, len(sizes)), np.nan)
+    for place, floor in enumerate(FLOORS):
+        for k, world in enumerate(made):
+            for rung, labels in enumerate(sizes.tolist()):
+                rng = np.random.default_rng([20261112, number, k, place, rung])
+                found = audit(world, pool, labels=labels, floor=floor, rng=rng)
+                widths[place, :, k, rung] = [half_width(ask(world, found, *q)) for q in QUESTIONS]
+    for q, (metric, kind) in enumerate(QUESTIONS):
+        wanted = np.array([labels_for(sizes.astype(float), one[q]) for one in widths])
+        for place, floor in enumerate(FLOORS):
+            over = wanted[place] / wanted[0]
+            ratios = Spread.of(over[~np.isnan(over)].tolist())
+            anew = [
+                ask(
+                    world,
+                    audit(world, pool, labels=round(labels), floor=floor, rng=rng),
+                    *QUESTIONS[q],
+                )
+                for world, labels, rng in zip(
+                    made,
+                    wanted[place].tolist(),
+                    np.random.default_rng([20261114, number, place]).spawn(worlds),
+                    strict=True,
+                )
+                if q == 0 and not math.isnan(labels)
+            ]
+            table.add_row(
+                f"{metric} {kind}", f"{floor:g}",
+                "-" if np.isnan(wanted[place]).all() else f"{np.nanmedian(wanted[place]):,.0f}",
+                str(ratios) if ratios.values else "-",
+                f"+-{np.mean([half_width(one) for one in anew]):.3f}" if anew else "",
+                f"{np.mean([not one.unstable for one in anew]):.0%}" if anew else "",
+            )  # fmt: skip
+            if q == 0 and of in BARRED and floor == BARRED[of]:
+                bars.hold(f"{of.name}, floor {floor:g}: labels for recall", ratios, "at most", BAR)
+    console.print(table)
+
+
+def thinned(console: Console, of: Population, *, worlds: int, number: int) -> None:
+    """What is left of the labels for exact tests."""
+    pool = make_pool(of.items)
+    table = Table(
+        title=f"{of.name}: of {THINNED:,} labels, kept by thinning (mean of {worlds} worlds)",
+        title_justify="left",
+    )
+    for heading in (
+        "floor", "kept", "violating", "flagged: asked", "kept", "thinned on their own",
+    ):  # fmt: skip
+        table.add_column(heading, justify="right")
+    for place, floor in enumerate(FLOORS):
+        counts = []
+        for k in range(worlds):
+            world = make_world(of, np.random.default_rng([20261111, number, k]))
+            rng = np.random.default_rng([20261113, number, k, place])
+            found = audit(world, pool, labels=THINNED, floor=floor, rng=rng)
+            flagged, violating = world.flagged[found.rows], world.violating[found.rows]
+            chance, uniform = found.inclusion_probability, rng.random(len(found.rows))
+            kept = thin(chance, uniform, least=found.counts.least_chance)
+            epoch = world.joined[found.rows][flagged]
+            least = np.array([min(chance[flagged][epoch == one], default=1.0) for one in range(3)])
+            alone = thin(chance[flagged], uniform[flagged], least=least[epoch])
+            counts.append(
+                [kept.sum(), (kept & violating).sum(), flagged.sum(), (kept & flagged).sum(),
+                 alone.sum()]
+            )  # fmt: skip
+        table.add_row(f"{floor:g}", *(f"{one:,.0f}" for one in np.mean(counts, axis=0)))
+    console.print(table)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--worlds", type=int, default=8)
+    parser.add_argument("--only", help="the name of one population")
+    given = parser.parse_args()
+    console = Console(width=120)
+    bars = Bars(console)
+    for number, population in enumerate(POPULATIONS):
+        if given.only not in (None, population.name):
+            continue
+        saving(console, bars, population, worlds=given.worlds, number=number)
+        thinned(console, population, worlds=given.worlds, number=number)
+    return bars.print()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
