@@ -71,7 +71,7 @@ def fairness_report(
             parts,
             variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
-            flagged_as_drawn=judged.is_allocated,
+            flagged_as_drawn=judged.flagged_as_drawn,
         )
     ]
     page = Page(

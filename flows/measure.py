@@ -163,7 +163,7 @@ def _tables(
             kind=kind,
             largest_weight=judged.largest_weight,
             post_strata=strata if kind == "descriptive" else None,
-            flagged_as_drawn=judged.is_allocated,
+            flagged_as_drawn=judged.flagged_as_drawn,
         )
         for kind in KINDS
     ]

@@ -108,7 +108,7 @@ def _tables(
             size=size,
             kind=kind,
             largest_weight=judged.largest_weight,
-            flagged_as_drawn=judged.is_allocated,
+            flagged_as_drawn=judged.flagged_as_drawn,
         )
     }
 

@@ -146,10 +146,11 @@ def estimate(
         largest_weight: the largest 1 / inclusion probability that the design gave to any item,
             drawn or not; with `amounts`, times the largest amount of any. Default: the largest
             among those drawn, per flag.
-        flagged_as_drawn: the design gave flagged items higher chances than `largest_weight` says,
-            so that for them the largest among those drawn stands. Without it what only flagged
-            items can be, such as the two cells of precision, would be as uncertain as if one of
-            them could count like an item that nobody suspected.
+        flagged_as_drawn: the design gave higher chances to just what is flagged here, so that for
+            flagged items the largest weight among those drawn stands. Without it what only they
+            can be, such as the two cells of precision, is as uncertain as if one of them could
+            count like an item that nobody suspected; where another model flagged when they were
+            drawn, one could.
         min_events: floor for the number of items that the metric divides by.
 
     Raises:

@@ -27,7 +27,7 @@ class Audit:
 
     `waiting` entries are still open. `lost` ones were closed without an answer that counts. No
     answer stands for more than `most_for_one` items. `moments` and `epochs` are those of
-    `audit.epochs_of`.
+    `audit.epochs_of`. `models` are those whose scores each batch was drawn by first of all.
     """
 
     batch_ids: tuple[BatchId, ...]
@@ -37,6 +37,7 @@ class Audit:
     waiting: int
     lost: int
     most_for_one: int = 1
+    models: tuple[ModelVersion | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ class Judged:
     more than `largest_weight`, and no question of the same age as a row's for more than one over
     `least_chance` (N,). `evenness` (N,) is the least chance of the batch that drew it over its own.
     `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as last told; NaN where
-    nobody told. `is_allocated`: in some batch chances differed, and flagged items had higher ones.
+    nobody told. `flagged_as_drawn`: all were drawn by this very model's scores, so that what it
+    flags had higher chances.
     """
 
     item_ids: NDArray[Any]
@@ -67,7 +69,7 @@ class Judged:
     largest_weight: float | None
     market: NDArray[Any]
     views: FloatArray
-    is_allocated: bool = False
+    flagged_as_drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -94,7 +96,7 @@ class Measurement:
 
 # Withdrawn entries gave their items back to the pool: they count as never drawn.
 _AUDITS = """
-    SELECT b.batch_id, b.read_at, b.measuring_pool_size AS pool,
+    SELECT b.batch_id, b.read_at, b.model_version, b.measuring_pool_size AS pool,
            b.read_at - (b.plan ->> 'within_days')::float8 * interval '1 day' AS since,
            count(*) FILTER (WHERE e.state <> 'withdrawn') AS asked,
            coalesce(sum(p.stands_for - 1) FILTER (WHERE e.state <> 'withdrawn'), 0) AS aside,
@@ -179,6 +181,7 @@ def read_audit(tx: Connection, *, policy: Policy) -> Audit:
         waiting=sum(row.waiting for row in rows),
         lost=sum(row.asked - row.answered - row.waiting for row in rows),
         most_for_one=max((row.most_for_one for row in rows), default=1),
+        models=tuple(row.model_version for row in rows),
     )
 
 
@@ -256,7 +259,12 @@ def read_judged(
             [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
             dtype=float,
         ),
-        is_allocated=any(one.least is not None for one in audit.draws),
+        # Of another model's draw nobody knows what chance it gave to what this one flags.
+        flagged_as_drawn=len(rows) > 0
+        and all(
+            audit.draws[k].least is not None and audit.models[k] == model_version
+            for k in set(batch.tolist())
+        ),
     )
 
 

@@ -275,3 +275,30 @@ def test_rounds_that_learn_from_answers_stay_true(answered: float) -> None:
     assert covered >= 0.94 * worlds
     assert np.mean(naive) > 1.2 * np.mean(truths)
     assert abs(np.mean(kept_share)) < 3 * np.std(kept_share) / np.sqrt(worlds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("new", [0, 30])
+def test_certified_precision_is_narrow_where_the_draw_knew_what_is_flagged(new: int) -> None:
+    """Where it did not, a tenth of what is flagged now being new and impure, it is wide, and covers
+    all the same."""
+    rng = np.random.default_rng(20261128)
+    worlds, covered, widths = 400, 0, []
+    flagged = np.arange(6000) < 300
+    known = flagged & (np.arange(6000) >= new)
+    chance = np.where(known, 0.4, 0.03)
+    for _ in range(worlds):
+        violates = rng.random(6000) < np.where(known, 0.9, np.where(flagged, 0.5, 0.01))
+        drawn = rng.random(6000) < chance
+        found = estimate(
+            "precision", truth=violates[drawn], flagged=flagged[drawn],
+            inclusion_probability=chance[drawn], largest_weight=1 / 0.03,
+            flagged_as_drawn=new == 0,
+        )  # fmt: skip
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= violates[flagged].mean() <= found.high
+        widths.append(found.high - found.low)
+
+    assert covered >= 0.94 * worlds
+    assert (np.mean(widths) < 0.2) == (new == 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import Engine, text
 from flows.measure import MeasureReport, measure
 from flows.select_batch import select_batch
 from hitl.db import begin
+from hitl.evaluation import estimate
 from hitl.evaluation.store import Measurement, read_audit, read_judged
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
@@ -103,6 +105,44 @@ def test_a_share_by_chance_on_the_training_side_trains_and_does_not_measure(
 
     assert (20, 20) == (report.asked, report.answered)
     assert 20 == figure(report, "prevalence", "hate").n
+
+
+def test_flagged_items_count_as_drawn_where_the_same_model_flags_and_drew(engine: Engine) -> None:
+    policy = fill(engine)
+    selection = RECIPE.selection.model_copy(update={"audit_floor": 0.3})
+    recipe = RECIPE.model_copy(update={"selection": selection})
+    select_batch(engine, batch_id=BatchId("b1"), policy=policy, recipe=recipe, seed=1)
+    answer(engine, policy)
+
+    before = figure(of_june(engine, policy), "precision", "hate")
+    with begin(engine) as tx:
+        # As if a model of that name had been champion when the batch was chosen.
+        tx.execute(text("ALTER TABLE batches DISABLE TRIGGER USER"))
+        tx.execute(text("UPDATE batches SET model_version = 'production'"))
+        tx.execute(text("ALTER TABLE batches ENABLE TRIGGER USER"))
+    found = figure(of_june(engine, policy), "precision", "hate")
+
+    with begin(engine) as tx:
+        judged = read_judged(
+            tx, policy=policy, audit=read_audit(tx, policy=policy), model_version=PRODUCTION,
+            start=NOON - DAY, end=NOON + DAY,
+        )  # fmt: skip
+    given: dict[str, Any] = {
+        "truth": judged.truth[:, 0],
+        "flagged": judged.probabilities[:, 0] >= 0.5,
+        "inclusion_probability": judged.inclusion_probability,
+        "variance_weight": judged.variance_weight,
+        "largest_weight": judged.largest_weight,
+    }
+    as_drawn = estimate("precision", **given, flagged_as_drawn=True)
+    wider = estimate("precision", **given)
+    assert judged.flagged_as_drawn
+    assert (found.low, found.high) == (
+        pytest.approx(as_drawn.low, abs=1e-6),
+        pytest.approx(as_drawn.high, abs=1e-6),
+    )
+    assert before.low == pytest.approx(wider.low, abs=1e-6)
+    assert wider.low < as_drawn.low  # type: ignore[operator]
 
 
 def test_while_hardly_any_audit_is_answered_there_is_no_figure(engine: Engine) -> None:
