@@ -2,9 +2,9 @@
 
 Items come in three parts, one before each round. The score of a violating item is higher than that
 of a harmless one, but for the *hidden* ones, which the model takes for harmless. It is wrong about
-how sure it may be, gets better from round to round, and what earlier answers said of a topic raises
-the scores by which later rounds draw: so chances depend on answers. What is measured are the
-decisions of its last version on everything.
+how sure it may be, and in some worlds gets better from round to round. What earlier answers said of
+a topic raises the scores by which later rounds draw: so chances depend on answers. What is measured
+are the decisions of its last version on everything.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Population:
     """How a world is made. `hidden` of what violates scores like the harmless; logits are those of
     a calibrated model of the others, times `scale`, plus `shift`; flagged is from one half on.
     `separation` is the distance of the two kinds, in deviations of the signal. `slices` are their
-    shares; a later one violates more often. `answered` of what is asked."""
+    shares; a later one violates more often. `answered` of what is asked. Where the model does not
+    improve, all rounds are drawn by the scores of the one that is measured."""
 
     name: str
     prevalence: float
@@ -47,6 +48,7 @@ class Population:
     separation: float = 3.55
     slices: tuple[float, ...] = (1.0,)
     answered: float = 1.0
+    improves: bool = True
 
 
 REFERENCE = Population("reference", 0.01, 0.10, 24_000, shift=1.5)
@@ -64,6 +66,7 @@ class World(NamedTuple):
     topic: IntArray
     slice_of: IntArray
     answered: float
+    improves: bool
 
     def true(self, metric: str, rows: BoolArray | slice = slice(None)) -> float:
         """The metric of all of these items."""
@@ -78,7 +81,7 @@ class Audited(NamedTuple):
 
     rows: IntArray
     counts: Levelled
-    is_allocated: bool
+    flagged_as_drawn: bool
 
     @property
     def inclusion_probability(self) -> FloatArray:
@@ -109,12 +112,15 @@ def make_world(of: Population, rng: Generator) -> World:
     missed = rng.normal(size=count)
     seen = of.prevalence * (1.0 - of.hidden)
     prior = np.log(seen / (1.0 - seen))
-    spread = 1.0 + np.square(NOISE)[:, None]
-    found = signal + np.array(NOISE)[:, None] * missed
+    noise = np.array(NOISE)[:, None] * of.improves
+    spread = 1.0 + np.square(noise)
+    found = signal + noise * missed
     calibrated = (of.separation * found - of.separation**2 / 2.0) / spread + prior
     logits = of.scale * calibrated + of.shift
     joined = rng.integers(0, ROUNDS, count)
-    return World(violating, logits[-1] >= 0.0, logits, joined, topic, slice_of, of.answered)
+    return World(
+        violating, logits[-1] >= 0.0, logits, joined, topic, slice_of, of.answered, of.improves
+    )
 
 
 def audit(world: World, pool: Pool, *, labels: int, floor: float, rng: Generator) -> Audited:
@@ -147,7 +153,7 @@ def audit(world: World, pool: Pool, *, labels: int, floor: float, rng: Generator
     batch = np.repeat(np.arange(ROUNDS), [len(one) for one, _ in drawn])
     chances = np.concatenate([one for _, one in drawn])
     counts = levelled(draws, batch=batch, epoch=world.joined[rows], chance=chances)
-    return Audited(rows, counts, floor < 1.0)
+    return Audited(rows, counts, floor < 1.0 and not world.improves)
 
 
 def _lift(world: World, rows: IntArray) -> FloatArray:

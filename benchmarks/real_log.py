@@ -2,15 +2,14 @@
 
 The log comes in by fortnights; each fortnight some items are drawn for an audit, half of them
 (`--floor`) evenly, half where answers narrow precision and recall of each category on each surface
-most, and the gold answers
-(benchmarks/logged_decisions.py). What the labels say of each model's decisions stands beside what
-is true of all of them: prevalence, precision and recall of every category on every surface.
+most, and the gold answers (benchmarks/logged_decisions.py and logged_loop.py). What the labels say
+of each model's decisions stands beside what is true of all of them: prevalence, precision and
+recall of every category on every surface.
 
 Some runs go through the loop's own steps on a Postgres of their own; the same runs in memory must
 give the same figures. Many more runs in memory then say how often the intervals cover. A figure
 without enough events is a code, and counts as told by nobody. Cells with a number in half of the
 runs are judged, less two standard errors.
-
 Options: `--data FOLDER`, `--runs 100`, `--loops 1`, `--audits 200`, `--floor .5`. Exit 1 if a bar
 is missed, 2 without the log.
 """
@@ -36,12 +35,11 @@ from benchmarks.logged_decisions import (
     METRICS,
     Figures,
     Log,
-    as_grouped_in,
-    looped,
     read_log,
     replayed,
     shares,
 )
+from benchmarks.logged_loop import as_grouped_in, looped
 from benchmarks.queue_ground import make_database, server
 from benchmarks.sampler_report import Bars
 from flows.measure import ANY

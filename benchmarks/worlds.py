@@ -1,12 +1,12 @@
 """`python -m benchmarks.worlds`: do intervals cover, in worlds we know, whatever the audit asks?
 
-Fourteen populations: prevalence .2 to 20 %, 5 to 30 % of what violates hidden from the model,
-logits that are doubled or shifted, unequal slices, questions left open. In each world three rounds
-of audits are drawn by the loop's own code, later ones by what earlier answers said
-(benchmarks/audited_worlds.py); `audit.levelled` weighs them, `estimate_tables` measures the
-decisions of the newest model. The same worlds with an even audit and with half and a fifth of it
-spread evenly. Beside stands the naive figure: the plain share among the same labels, with Wilson's
-interval.
+Fifteen populations: prevalence .2 to 20 %, 5 to 30 % of what violates hidden from the model,
+logits that are doubled, halved or shifted, one model or a better one each round, unequal slices,
+questions left open. In each world three rounds of audits are drawn by the loop's own code, later
+ones by what earlier answers said (benchmarks/audited_worlds.py); `audit.levelled` weighs them,
+`estimate_tables` measures the decisions of the newest model. The same worlds with an even audit and
+with half and a fifth of it spread evenly. Beside stands the naive figure: the plain share among the
+same labels, with Wilson's interval.
 
 A cell is a population, a floor, a metric and a slice. Where a world has too few events for a number
 it says so with a code, and does not count; `told` is the share of worlds with a number. Where it
@@ -23,6 +23,7 @@ import argparse
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -45,18 +46,19 @@ from hitl.evaluation import METRICS, Kind, estimate_tables
 
 POPULATIONS = (
     REFERENCE,
-    Population("p.2 h5 x2", 0.002, 0.05, 40_000),
-    Population("p.2 h30 up", 0.002, 0.30, 40_000, scale=1.0, shift=1.5),
-    Population("p1 h5 down", 0.01, 0.05, 24_000, scale=1.0, shift=-1.5),
-    Population("p1 h15 flat", 0.01, 0.15, 24_000, scale=0.5),
-    Population("p1 h30 x2", 0.01, 0.30, 24_000),
-    Population("p5 h5 flat", 0.05, 0.05, 12_000, scale=0.5),
-    Population("p5 h15 up", 0.05, 0.15, 12_000, scale=1.0, shift=1.5),
+    replace(REFERENCE, name="reference, one model", improves=False),
+    Population("p.2 h5 x2", 0.002, 0.05, 30_000, improves=False),
+    Population("p.2 h30 up", 0.002, 0.30, 30_000, scale=1.0, shift=1.5),
+    Population("p1 h5 down", 0.01, 0.05, 20_000, scale=1.0, shift=-1.5, improves=False),
+    Population("p1 h15 flat", 0.01, 0.15, 20_000, scale=0.5),
+    Population("p1 h30 x2", 0.01, 0.30, 20_000, improves=False),
+    Population("p5 h5 flat", 0.05, 0.05, 12_000, scale=0.5, improves=False),
+    Population("p5 h15 up", 0.05, 0.15, 12_000, scale=1.0, shift=1.5, improves=False),
     Population("p5 h15 weak", 0.05, 0.15, 12_000, separation=2.5),
     Population("p5 h30 x2", 0.05, 0.30, 12_000),
-    Population("p20 h5 up", 0.20, 0.05, 12_000, scale=1.0, shift=1.5),
+    Population("p20 h5 up", 0.20, 0.05, 12_000, scale=1.0, shift=1.5, improves=False),
     Population("p20 h30 down", 0.20, 0.30, 12_000, shift=-1.5),
-    Population("p5 h15 slices", 0.05, 0.15, 12_000, slices=(0.7, 0.2, 0.07, 0.03)),
+    Population("p5 h15 slices", 0.05, 0.15, 12_000, slices=(0.7, 0.2, 0.07, 0.03), improves=False),
     Population("p5 h15 open", 0.05, 0.15, 12_000, answered=0.8),
 )
 FLOORS = (1.0, 0.5, 0.2)
@@ -124,7 +126,7 @@ def measure(world: World, found: Audited, *, slices: int) -> Told:
                 size=size,
                 kind=kind,
                 largest_weight=found.largest_weight,
-                flagged_as_drawn=found.is_allocated,
+                flagged_as_drawn=found.flagged_as_drawn,
             )
         )
         for kind in KINDS
@@ -216,7 +218,8 @@ def show(console: Console, population: Population, cells: list[Cell]) -> None:
         padding=(0, 0),
         title=f"{population.name}: {population.prevalence:.1%} violate, {population.hidden:.0%} of "
         f"it hidden, logits x{population.scale:g} {population.shift:+g}; {population.items:,} "
-        f"items, {LABELS:,} asked, {population.answered:.0%} answered",
+        f"items, {LABELS:,} asked, {population.answered:.0%} answered, "
+        f"{'a model a round' if population.improves else 'one model'}",
         title_justify="left",
     )
     for heading in (
@@ -300,7 +303,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--worlds", type=int, default=480)
     parser.add_argument("--floors", type=float, nargs="+", default=FLOORS)
-    parser.add_argument("--only", help="the name of one population")
+    parser.add_argument("--only", choices=[one.name for one in POPULATIONS])
     given = parser.parse_args()
     if given.worlds < LEAST_WORLDS:
         parser.error(f"--worlds: {LEAST_WORLDS} or more, or nothing can be judged")
