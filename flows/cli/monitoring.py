@@ -61,7 +61,7 @@ def drift(
                 f"{one.about.slice_name} {one.about.slice_value}".strip() or "everywhere",
                 one.statistic,
                 one.bar,
-                f"{one.effect:+.3f}",
+                _with_width(one.effect, one.low, one.high),
                 f"{one.p_value:.1e}",
                 "alarm" if one.is_alarm else "",
             )
@@ -106,7 +106,7 @@ def alarms(
                 one.subject,
                 one.statistic,
                 one.bar,
-                f"{one.effect:+.3f}",
+                _with_width(one.effect, one.effect_low, one.effect_high),
                 f"{one.window_end:%Y-%m-%d}",
                 one.windows,
                 one.ended_why or (one.acknowledged_by and f"noted by {one.acknowledged_by}") or "",
@@ -137,3 +137,10 @@ def retrain(as_json: AsJson = False) -> None:
         ("rule", "", "why"),
         [(one.rule.value, "yes" if one.fired else "-", one.words) for one in report.reasons],
     )
+
+
+def _with_width(effect: float | None, low: float | None, high: float | None) -> str:
+    if effect is None:
+        return "-"
+    told = f"{effect:+.3f}"
+    return told if low is None or high is None else f"{told} ({low:+.3f} to {high:+.3f})"

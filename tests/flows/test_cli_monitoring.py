@@ -61,7 +61,7 @@ def test_a_look_shows_what_moved_and_how_much_could_be_asked(
 
     assert "1 of 2 questions could be answered" in said
     assert "language de" in said
-    assert "+0.124" in said
+    assert "+0.124 (+0.100 to +0.150)" in said
     assert "1 raised, 2 ended, 0 stand" in said
     assert ["too_few_items", None] == [one["code"] for one in told["shifts"]]
     assert [None, 0.31] == [one["statistic"] for one in told["shifts"]]
