@@ -17,11 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flows.demo.real_log import real_scene
+from flows.measuring import Slicing, known_counts
 from flows.standing_for import Crowd, draw_audits
 from hitl import datasets
 from hitl.decisions import content_hash
-from hitl.evaluation import Kind, estimate_tables
+from hitl.evaluation import EstimateTable, Kind, estimate_tables
 from hitl.evaluation.audit import AuditDraw, levelled
+from hitl.evaluation.window import FlagCounts
 from hitl.policy import Policy
 from hitl.recipe import Recipe
 from hitl.records import ModelVersion, Split
@@ -222,26 +224,44 @@ def _figures(
     mine = decided[at]
     rows = at[mine]
     truth, flagged = log.truth_and_flags(model)
-    twice = np.concatenate([rows, rows])
-    tables = [
-        list(
-            estimate_tables(
+    asked = list(zip(log.policy.category_ids, truth[rows].T, flagged[rows].T, strict=True))
+    known = ~np.isnan(log.said[model][decided])
+    counts = FlagCounts(
+        items=np.ones(int(decided.sum())),
+        flags=np.where(known, flagged[decided], np.nan),
+        columns={"surface": np.array(log.surfaces, dtype=object)[log.surface[decided]]},
+        counted_one_in=1,
+    )
+    tables: list[list[list[EstimateTable]]] = [[[] for _ in METRICS] for _ in KINDS]
+    everything = np.ones(len(rows), dtype=np.bool_)
+    for slicing in (
+        Slicing("", ("",), np.zeros(len(rows), dtype=np.int64), everything),
+        Slicing("surface", log.surfaces, log.surface[rows].astype(np.int64), everything),
+    ):
+        strata = known_counts(counts, slicing, asked, log.policy)
+        for k, kind in enumerate(KINDS):
+            made = estimate_tables(
                 METRICS,
-                truth=truth[twice],
-                flagged=flagged[twice],
-                inclusion_probability=np.tile(1.0 / weight[mine], 2),
-                variance_weight=np.tile(variance[mine], 2),
-                groups=np.concatenate([np.zeros(len(rows), np.int64), log.surface[rows] + 1]),
-                size=len(log.surfaces) + 1,
+                truth=truth[rows],
+                flagged=flagged[rows],
+                inclusion_probability=1.0 / weight[mine],
+                variance_weight=variance[mine],
+                groups=slicing.group,
+                size=len(slicing.values),
                 kind=kind,
+                post_strata=strata if kind == "descriptive" else None,
                 largest_weight=float(most[log.joined[decided]].max()),
             )
-        )
-        for kind in KINDS
-    ]
+            for m, table in enumerate(made):
+                tables[k][m].append(table)
 
     def stacked(name: str) -> NDArray[Any]:
-        return np.array([[getattr(one, name) for one in of_kind] for of_kind in tables])
+        return np.array(
+            [
+                [np.concatenate([getattr(one, name) for one in both]) for both in of_kind]
+                for of_kind in tables
+            ]
+        )
 
     return Figures(
         stacked("value"), stacked("low"), stacked("high"), ~stacked("unstable"),

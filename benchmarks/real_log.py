@@ -10,7 +10,7 @@ Some runs go through the loop's own steps on a Postgres of their own; the same r
 give the same figures. Many more runs in memory then say how often the intervals cover. A figure
 without enough events is a code, and counts as told by nobody. Cells with a number in half of the
 runs are judged, less two standard errors.
-Options: `--data FOLDER`, `--runs 100`, `--loops 1`, `--audits 200`, `--floor .5`. Exit 1 if a bar
+Options: `--data FOLDER`, `--runs 300`, `--loops 1`, `--audits 200`, `--floor .5`. Exit 1 if a bar
 is missed, 2 without the log.
 """
 
@@ -42,7 +42,6 @@ from benchmarks.logged_decisions import (
 from benchmarks.logged_loop import as_grouped_in, looped
 from benchmarks.queue_ground import make_database, server
 from benchmarks.sampler_report import Bars
-from flows.measure import ANY
 from hitl.db import connect, migrate
 from hitl.evaluation import wilson
 from hitl.evaluation.store import Measurement
@@ -142,7 +141,11 @@ def compare(log: Log, measured: tuple[Measurement, ...], figures: Figures) -> tu
     """How many figures the loop and the replay both tell, and the largest difference of any."""
     both, most = 0, 0.0
     for one in measured:
-        if one.category == ANY or one.slice_name not in ("", "surface"):
+        if (
+            one.category not in log.policy.category_ids
+            or one.metric not in METRICS
+            or one.slice_name not in ("", "surface")
+        ):
             continue
         at = (
             KINDS.index(one.kind),  # type: ignore[arg-type]
@@ -223,7 +226,7 @@ def _mean(cells: list[Cell], kind: int) -> float:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", type=Path, default=SHARED / "decisions")
-    parser.add_argument("--runs", type=int, default=100)
+    parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--loops", type=int, default=1)
     parser.add_argument("--audits", type=int, default=200)
     parser.add_argument("--floor", type=float, default=0.5)

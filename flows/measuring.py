@@ -30,6 +30,9 @@ COLUMNS = ("surface", "language", "market")
 IDENTITY_TERM = "identity_term"
 LEAST_IN_STRATUM = 10
 """Fewer labels than this are not weighed up to a known count: their spread would not be known."""
+LEAST_ANSWERED = 0.9
+"""Nor are labels of a category that reviewers leave open more often than this, such as on one of
+several surfaces: the counts are of everything, and the labels then speak of what can be told."""
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -151,7 +154,8 @@ def known_counts(
     flags: FlagCounts | None, slicing: Slicing, asked: Sequence[Question], policy: Policy
 ) -> FloatArray | None:
     """How many items are not flagged and flagged, (slices, questions, 2); NaN where too few labels
-    would be weighed up to that. None where nothing was counted for such slices."""
+    would be weighed up to that, or too many are open. None where nothing was counted for such
+    slices."""
     if flags is None or slicing.name == IDENTITY_TERM:
         return None
     column: NDArray[Any] = np.full(len(flags.items), "", dtype=object)
@@ -167,13 +171,16 @@ def known_counts(
         else:
             says = flags.flags[:, place[name]]
         answered = ~np.isnan(truth[slicing.rows])
+        asked_here = np.bincount(slicing.group, minlength=len(slicing.values))
+        told = np.bincount(slicing.group[answered], minlength=len(slicing.values))
+        is_told = told >= LEAST_ANSWERED * asked_here
         for flag in (0, 1):
             counted = (group >= 0) & (says == flag)
             items = np.bincount(group[counted], flags.items[counted], len(slicing.values))
             here = answered & (flagged[slicing.rows] == bool(flag))
             labels = np.bincount(slicing.group[here], minlength=len(slicing.values))
             # Nothing of a kind on either side is known to be nothing.
-            is_enough = np.where(items > 0, labels >= LEAST_IN_STRATUM, labels == 0)
+            is_enough = is_told & np.where(items > 0, labels >= LEAST_IN_STRATUM, labels == 0)
             found[:, column_of, flag] = np.where(is_enough, items, np.nan)
     found[np.isnan(found).any(axis=2)] = np.nan
     return found

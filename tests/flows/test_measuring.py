@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, insert, text, update
 
 from flows.measure import MeasureReport, measure
-from flows.measuring import Window, read_window
+from flows.measuring import Slicing, Window, known_counts, read_window
 from flows.select_batch import select_batch
 from hitl.db import begin, schema
 from hitl.evaluation import METRICS, Rate, without_reviewer_error
@@ -22,7 +22,7 @@ from hitl.labels import resolve_entries
 from hitl.policy import Policy
 from hitl.recipe import KnownAnswers, MeasureRecipe
 from hitl.records import BatchId, EntryId, EntryState, ModelVersion
-from tests.builders import NOON
+from tests.builders import NOON, make_policy
 from tests.flows.worlds import RECIPE, fill, gold, label_batch
 from tests.labels.builders import annotate, move
 
@@ -384,3 +384,32 @@ def test_only_what_joined_when_a_batch_that_counts_could_draw_it_is_counted(
         items(enough, few, enough),
         items(few, few, few),
     ]
+
+
+def test_what_reviewers_leave_open_on_one_surface_is_not_weighed_up_to_counts_of_both() -> None:
+    """40 labels of each surface; `spam` is answered on the first alone, where less is flagged."""
+    policy = make_policy()
+    surface = np.repeat([0, 1], 40)
+    flagged = np.tile(np.repeat([True, False], 20), 2)
+    truth = np.ones(80)
+    counts = FlagCounts(
+        items=np.array([100.0, 900.0, 700.0, 300.0]),
+        flags=np.array([[1.0, 1.0], [0.0, 0.0], [1.0, 1.0], [0.0, 0.0]]),
+        columns={"surface": np.array(["a", "a", "b", "b"], dtype=object)},
+        counted_one_in=1,
+    )
+    asked = [
+        ("hate", truth, flagged),
+        ("spam", np.where(surface == 0, truth, np.nan), flagged),
+    ]
+    rows = np.ones(80, dtype=bool)
+
+    everything = known_counts(counts, Slicing("", ("",), np.zeros(80, int), rows), asked, policy)
+    apart = known_counts(counts, Slicing("surface", ("a", "b"), surface, rows), asked, policy)
+
+    assert everything is not None
+    assert apart is not None
+    assert [1200.0, 800.0] == everything[0, 0].tolist()
+    assert np.isnan(everything[0, 1]).all()
+    assert [900.0, 100.0] == apart[0, 1].tolist()
+    assert np.isnan(apart[1, 1]).all()
