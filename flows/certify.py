@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -182,13 +181,12 @@ def _attempt(
     last = earlier[-1] if earlier else None
     is_new = last is None or last.evidence != question.evidence
     attempt = (last.attempt if last else 0) + is_new
-    may_err = (1.0 - obligation.confidence) * 6.0 / (math.pi * attempt) ** 2
     band = evaluation.certify_band(
         question.scores,
         question.truth,
         precision=obligation.precision,
         recall=obligation.recall,
-        confidence=1.0 - may_err,
+        confidence=evaluation.confidence_of_attempt(obligation.confidence, attempt),
         starts=recipe.starts,
     )
     if is_new:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -91,7 +90,9 @@ def forecast(
         )
     expected = tuple(
         _expected(judged, rows, policy, k, metric, (recipe.by, value), pace, now, within, seed)
-        for k, metric in _aims(policy)
+        for k, metric in (
+            (policy.category_ids.index(category), metric) for category, metric in policy.aims
+        )
         for value, rows in slices(judged, recipe.by)
     )
     return ForecastReport(
@@ -102,16 +103,6 @@ def forecast(
         pace.seconds,
         expected,
     )
-
-
-def _aims(policy: Policy) -> Iterator[tuple[int, str]]:
-    promises = any(one.obligation for one in policy.category)
-    for k, category in enumerate(policy.category):
-        for metric in ("precision", "recall"):
-            if not promises or (
-                category.obligation is not None and getattr(category.obligation, metric) is not None
-            ):
-                yield k, metric
 
 
 def _expected(

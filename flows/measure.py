@@ -38,8 +38,6 @@ from hitl.policy import Policy
 from hitl.recipe import KnownAnswers, MeasureRecipe
 from hitl.records import ModelVersion
 
-__all__ = ["ANY", "MeasureReport", "measure", "questions"]
-
 log = logs.get(__name__)
 
 KINDS: tuple[Kind, ...] = ("descriptive", "certified")

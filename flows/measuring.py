@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from hitl.evaluation import speaks_of
+from hitl.evaluation.audit import after_one_more_draw
 from hitl.evaluation.store import Audit, Judged, read_judged
 from hitl.evaluation.window import (
     FlagCounts,
@@ -97,21 +98,16 @@ def read_window(
 
 
 def by_response(judged: Judged, factor: Mapping[str, float]) -> Judged:
-    """The labels with the chance of each times its cell's factor.
-
-    Answering is one more draw, after all others: with weight w and variance v of a label in a total
-    of ones, of which now each stands for 1 / k, these become w / k and (v + (1 - k) w) / k^2. For
-    independent draws that is (1 - p) / p^2 again, with p = k / w.
-    """
+    """The labels with the chance of each times its cell's factor: answering is one more draw."""
     own = np.array([factor.get(one, 1.0) for one in judged.item_ids.tolist()])
     if not len(own) or (own == 1.0).all():
         return judged
-    largest, chance = judged.largest_weight, judged.inclusion_probability
-    spread = (judged.variance_weight + (1.0 - own) / chance) / own**2
+    largest = judged.largest_weight
+    chance, spread = after_one_more_draw(judged.inclusion_probability, judged.variance_weight, own)
     return replace(
         judged,
-        inclusion_probability=chance * own,
-        variance_weight=np.maximum(spread, 0.0),
+        inclusion_probability=chance,
+        variance_weight=spread,
         largest_weight=None if largest is None else largest / min(1.0, *factor.values()),
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.judging import OTHER, largest
-from flows.measure import questions
+from flows.measuring import questions
 from flows.model_evidence import Evidence
 from flows.wording import Told, as_number, as_share, counted, limits, listed, place
 from hitl import registry

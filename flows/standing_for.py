@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
@@ -17,11 +18,9 @@ from hitl.recipe import AUDIT, Recipe
 from hitl.records import ItemId, Pick
 from hitl.selection import Candidates
 from sampling import Aim, AllocatedDraw, ClusterDraw, Pool, draw_allocated, draw_clusters, influence
-from sampling.influence import Promised
 from sampling.plan import stream_of
 
 Codes = NDArray[np.int64]
-PROMISED: Sequence[Promised] = ("precision", "recall")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,22 +123,15 @@ def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, floor: float, s
 def _worth_of_audits(
     candidates: Candidates, policy: Policy, pool: Pool, columns: dict[str, int]
 ) -> NDArray[np.float64]:
-    promised = {
-        one.id: [m for m in PROMISED if getattr(one.obligation, m) is not None]
-        for one in policy.category
-        if one.obligation is not None
-    }
     aims = [
-        Aim(column, metric)
-        for category, column in columns.items()
-        for metric in promised.get(category, [] if promised else PROMISED)
+        Aim(columns[category], metric) for category, metric in policy.aims if category in columns
     ]
     thresholds = {one.id: one.threshold for one in policy.category}
     probabilities = np.asarray(pool.probabilities, dtype=np.float64)
     flagged = np.zeros(probabilities.shape, dtype=np.bool_)
     for category, column in columns.items():
         flagged[:, column] = probabilities[:, column] >= thresholds[category]
-    _, slices = np.unique(candidates.slices.astype(str), return_inverse=True)
+    slices, _ = pd.factorize(candidates.slices)  # by hash: there may be millions
     return influence(probabilities, flagged, aims, slices=slices)
 
 

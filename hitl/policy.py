@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -36,6 +36,10 @@ class _Strict(BaseModel):
         if isinstance(value, str) and (found := _CONTROL.search(value)):
             raise ValueError(f"holds the control character U+{ord(found[0]):04X}; remove it")
         return value
+
+
+Promised = Literal["precision", "recall"]
+PROMISED: tuple[Promised, ...] = ("precision", "recall")
 
 
 class Obligation(_Strict):
@@ -154,6 +158,19 @@ class Policy(_Strict):
     def category_ids(self) -> tuple[str, ...]:
         """The categories in the policy's order, which is everywhere the order of C."""
         return tuple(one.id for one in self.category)
+
+    @property
+    def aims(self) -> tuple[tuple[str, Promised], ...]:
+        """What labels are to tell closely: category and metric of each promise; of every category
+        both, where nothing is promised."""
+        promises = any(one.obligation is not None for one in self.category)
+        return tuple(
+            (one.id, metric)
+            for one in self.category
+            for metric in PROMISED
+            if not promises
+            or (one.obligation is not None and getattr(one.obligation, metric) is not None)
+        )
 
 
 def load_policy(path: Path) -> Policy:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -27,9 +28,9 @@ class ClusterDraw:
 
     rows: IntArray
     stands_for: IntArray
-    inclusion_probability: FloatArray
     aside: IntArray
     aside_for: IntArray
+    inclusion_probability: FloatArray
 
     @property
     def drawn(self) -> int:
@@ -52,24 +53,12 @@ def draw_clusters(pool: Pool, *, limit: int, rng: Generator) -> ClusterDraw:
     sizes = np.bincount(clusters) if len(clusters) else np.zeros(0, dtype=np.intp)
     count = _items_for(sizes, limit=limit)
     rows, _ = lowest_rows(pool, rng.bytes(KEY_BYTES), limit=count)
-    _, first, owner = np.unique(clusters[rows], return_index=True, return_inverse=True)
-    # In the order drawn and not of the clusters' numbers.
-    order = np.argsort(first)
-    asked = first[order]
-    place = np.empty_like(order)
-    place[order] = np.arange(len(order))
-    owner = place[owner]
-    stands_for = np.bincount(owner, minlength=len(asked)).astype(np.intp)
-    stays = np.zeros(len(rows), dtype=np.bool_)
-    stays[asked] = True
-    size = sizes[clusters[rows[asked]]]
-    met = 1.0 - _missed(size, count, len(pool)) if len(asked) else np.zeros(0)
+    asked = _one_of_each(rows, clusters)
+    size = sizes[clusters[asked.rows]]
+    met = 1.0 - _missed(size, count, len(pool)) if len(asked.rows) else np.zeros(0)
     return ClusterDraw(
-        rows=rows[asked],
-        stands_for=stands_for,
+        *asked,
         inclusion_probability=met / np.maximum(size, 1),
-        aside=rows[~stays],
-        aside_for=rows[asked][owner[~stays]],
     )
 
 
@@ -84,9 +73,9 @@ class AllocatedDraw:
 
     rows: IntArray
     stands_for: IntArray
-    inclusion_probability: FloatArray
     aside: IntArray
     aside_for: IntArray
+    inclusion_probability: FloatArray
     expected: float
     least: float
 
@@ -128,21 +117,38 @@ def draw_allocated(
     # Sums of chances pass a whole number plus the start once an item drawn.
     passed = np.floor(np.cumsum(chance[order]) + rng.random())
     drawn = order[np.diff(passed, prepend=0.0) > 0.0] if items else order
-    _, first, owner = np.unique(clusters[drawn], return_index=True, return_inverse=True)
-    by_turn = np.argsort(first)
-    place = np.empty_like(by_turn)
-    place[by_turn] = np.arange(len(by_turn))
-    owner, asked = place[owner], first[by_turn]
-    stays = np.zeros(len(drawn), dtype=np.bool_)
-    stays[asked] = True
+    asked = _one_of_each(drawn, clusters)
     return AllocatedDraw(
-        rows=drawn[asked],
-        stands_for=np.bincount(owner, minlength=len(asked)).astype(np.intp),
-        inclusion_probability=chance[drawn[asked]],
-        aside=drawn[~stays],
-        aside_for=drawn[asked][owner[~stays]],
+        *asked,
+        inclusion_probability=chance[asked.rows],
         expected=float(chance.sum()),
         least=float(chance.min(initial=1.0)),
+    )
+
+
+class _Asked(NamedTuple):
+    rows: IntArray
+    stands_for: IntArray
+    aside: IntArray
+    aside_for: IntArray
+
+
+def _one_of_each(drawn: IntArray, clusters: IntArray) -> _Asked:
+    """The first drawn of each cluster, in the order drawn, and who stands aside for whom."""
+    _, first, owner = np.unique(clusters[drawn], return_index=True, return_inverse=True)
+    # In the order drawn and not of the clusters' numbers.
+    order = np.argsort(first)
+    asked = first[order]
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    owner = place[owner]
+    stays = np.zeros(len(drawn), dtype=np.bool_)
+    stays[asked] = True
+    return _Asked(
+        rows=drawn[asked],
+        stands_for=np.bincount(owner, minlength=len(asked)).astype(np.intp),
+        aside=drawn[~stays],
+        aside_for=drawn[asked][owner[~stays]],
     )
 
 

@@ -8,7 +8,14 @@ from hitl.evaluation.backlog import (
     draw_needed,
     most_violating,
 )
-from hitl.evaluation.bands import Band, Shortfall, certify_band, labels_to_certify, thin
+from hitl.evaluation.bands import (
+    Band,
+    Shortfall,
+    certify_band,
+    confidence_of_attempt,
+    labels_to_certify,
+    thin,
+)
 from hitl.evaluation.cells import MEASURES
 from hitl.evaluation.certificates_kept import Promise, certificates_kept
 from hitl.evaluation.comparisons import benjamini_hochberg, holm, mcnemar_mid_p
@@ -143,6 +150,7 @@ __all__ = [
     "certify_precision",
     "certify_recall",
     "clopper_pearson",
+    "confidence_of_attempt",
     "could_show",
     "days_needed",
     "decide_retraining",

@@ -141,6 +141,19 @@ def levelled(
     return Levelled(weight, variance, 1.0 / most[epoch] if len(epoch) else total, most)
 
 
+def after_one_more_draw(
+    inclusion_probability: FloatArray, variance_weight: FloatArray, kept: FloatArray | float
+) -> tuple[FloatArray, FloatArray]:
+    """Chance and variance of labels that had to pass one more draw, each with the chance `kept`.
+
+    With weight w and variance v of a label in a total of ones, of which now each stands for 1 / k,
+    these become w / k and (v + (1 - k) w) / k^2. For independent draws that is (1 - p) / p^2 again,
+    with p = k / w. A `kept` above 1 takes back what was reckoned with before.
+    """
+    spread = (variance_weight + (1.0 - kept) / inclusion_probability) / kept**2
+    return inclusion_probability * kept, np.maximum(spread, 0.0)
+
+
 def epochs_of(
     read_at: Sequence[datetime], since: Sequence[datetime | None]
 ) -> tuple[list[datetime], list[range]]:

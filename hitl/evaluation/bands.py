@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import binom
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level, same_length
-from hitl.evaluation.errors import BadArrays
+from hitl.evaluation.errors import BadArrays, BadLevel
 from hitl.evaluation.thresholds import (
     Threshold,
     certify_precision,
@@ -64,6 +64,20 @@ class Band:
         )
 
 
+def confidence_of_attempt(confidence: float, attempt: int) -> float:
+    """What the k-th attempt has to be sure of, so that all attempts together err no more than one.
+
+    It may err by 6 / (pi k)^2 of what one may; these sum to 1 over all k.
+
+    Raises:
+        BadLevel: the confidence is not in (0, 1), or the attempt not 1 or more.
+    """
+    level("confidence", confidence)
+    if attempt < 1:
+        raise BadLevel("attempt", attempt, "1 or more")
+    return 1.0 - (1.0 - confidence) * 6.0 / (math.pi * attempt) ** 2
+
+
 def thin(
     inclusion_probability: ArrayLike, uniform: ArrayLike, *, least: ArrayLike | None = None
 ) -> BoolArray:
@@ -106,9 +120,10 @@ def thin(
             raise BadArrays("least", "holds a number that is not above 0")
     own: FloatArray = np.where(known, chance, np.inf)
     floor = np.asarray(np.where(known, np.minimum(floor, own), 0.0), dtype=np.float64)
-    levels = np.unique(floor[known])
-    counted = [float(c * (1.0 / own[floor >= c]).sum()) for c in levels]
-    level_chosen = levels[int(np.argmax(counted))]
+    order = np.flatnonzero(known)[np.argsort(floor[known], kind="stable")]
+    levels, first = np.unique(floor[order], return_index=True)
+    from_here_on = np.cumsum(1.0 / own[order][::-1])[::-1]
+    level_chosen = levels[int(np.argmax(levels * from_here_on[first]))]
     kept: BoolArray = (floor >= level_chosen) & (given < level_chosen / own)
     return kept
 

@@ -7,7 +7,6 @@ promotion ends all of the champion's; the challenger is tried for its own once i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ import numpy as np
 from scipy.stats import binom
 
 from hitl.evaluation.arrays import FloatArray
-from hitl.evaluation.bands import Band, certify_band
+from hitl.evaluation.bands import Band, certify_band, confidence_of_attempt
 from hitl.evaluation.errors import BadLevel
 from hitl.evaluation.paired_rates import PromisedRate
 from hitl.evaluation.thresholds import smallest_sample
@@ -74,15 +73,11 @@ def certificates_kept(
             promise.truth,
             precision=promise.precision,
             recall=promise.recall,
-            confidence=_confidence_of(look, promise),
+            confidence=confidence_of_attempt(promise.confidence, look),
             starts=starts,
         )
         for metric in sorted(promise.standing):
             yield _reason(promise, metric, band, look)
-
-
-def _confidence_of(look: int, promise: Promise) -> float:
-    return 1.0 - (1.0 - promise.confidence) * 6.0 / (math.pi * look) ** 2
 
 
 def _reason(promise: Promise, metric: PromisedRate, band: Band, look: int) -> Reason:
@@ -141,7 +136,7 @@ def _is_out_of_reach(promise: Promise, at_least: float, band: Band) -> bool:
     """
     order = np.argsort(-promise.challenger_scores, kind="stable")
     errors = np.cumsum(1.0 - promise.truth[order])
-    shortest = smallest_sample(at_least, _confidence_of(1, promise))
+    shortest = smallest_sample(at_least, confidence_of_attempt(promise.confidence, 1))
     runs = np.arange(shortest, len(order) + 1)
     if not len(runs):
         return False

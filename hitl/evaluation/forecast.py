@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
 
 from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.estimators import METRICS, drawn_with
+from hitl.evaluation.intervals import wilson_limits
 
 FUTURES = 300
 FARTHEST = 40.0
@@ -161,8 +161,8 @@ def _half_width(sums: NDArray[np.float64], confidence: float) -> NDArray[np.floa
         value = good / total
         variance = ((1.0 - value) ** 2 * sums[..., 2] + value**2 * sums[..., 3]) / total**2
         n = value * (1.0 - value) / variance
-    z = float(norm.ppf((1.0 + confidence) / 2.0))
-    half = z / (1.0 + z * z / n) * np.sqrt(value * (1.0 - value) / n + z * z / (4.0 * n * n))
+        low, high = wilson_limits(value, n, confidence=confidence)
+    half = (high - low) / 2.0
     found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)
     return found
 

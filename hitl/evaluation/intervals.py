@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
 from scipy.stats import beta, chi2, norm
 
-from hitl.evaluation.arrays import level
+from hitl.evaluation.arrays import FloatArray, level
 from hitl.evaluation.errors import BadLevel
 
 
@@ -43,13 +44,22 @@ def wilson(proportion: float, n: float, *, confidence: float = 0.95) -> Interval
     Source: Wilson (1927); with an effective n, Korn and Graubard (1998).
     """
     _check(proportion, n, confidence)
+    low, high = wilson_limits(np.float64(proportion), np.float64(n), confidence=confidence)
+    return Interval(float(low), float(high))
+
+
+def wilson_limits(
+    proportion: FloatArray | np.float64, n: FloatArray | np.float64, *, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """`wilson` for many at once, unchecked; NaN where a number is."""
     z = float(norm.ppf((1.0 + confidence) / 2.0))
     middle = (proportion + z * z / (2.0 * n)) / (1.0 + z * z / n)
-    spread = math.sqrt(proportion * (1.0 - proportion) / n + z * z / (4.0 * n * n))
+    spread = np.sqrt(proportion * (1.0 - proportion) / n + z * z / (4.0 * n * n))
     half = z / (1.0 + z * z / n) * spread
     # Rounding may leave an end just inside 0 or 1, on the wrong side of the proportion itself.
-    return Interval(
-        max(0.0, min(middle - half, proportion)), min(1.0, max(middle + half, proportion))
+    return (
+        np.maximum(0.0, np.minimum(middle - half, proportion)),
+        np.minimum(1.0, np.maximum(middle + half, proportion)),
     )
 
 

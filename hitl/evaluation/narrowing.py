@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import answers, level, same_length
+from hitl.evaluation.audit import after_one_more_draw
 from hitl.evaluation.bootstrap import percentile_interval
 from hitl.evaluation.errors import BadArrays
 from hitl.evaluation.estimators import Estimate, Kind, drawn_with, estimate
@@ -82,13 +83,14 @@ def bought(
     kept = 1.0 - len(new_rows) / max(len(new), 1)
 
     def of(rows: NDArray[np.intp], part: float) -> Estimate:
+        # Being among the older labels is one more draw.
+        pi, variance = after_one_more_draw(chance[rows], spread[rows], part)
         return estimate(
             metric,
             truth=said[rows],
             flagged=flags[rows],
-            inclusion_probability=chance[rows] * part,
-            # Being among the older labels is one more draw, after all others.
-            variance_weight=(spread[rows] + (1.0 - part) / chance[rows]) / part**2,
+            inclusion_probability=pi,
+            variance_weight=variance,
             kind=kind,
             confidence=confidence,
             largest_weight=None if largest_weight is None else largest_weight / part,

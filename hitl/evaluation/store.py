@@ -214,13 +214,17 @@ def read_judged(
     joined = np.array(
         [_epoch(audit, number[row.batch_id], row.content_at) for row in rows], dtype=np.intp
     )
-    kept = np.array([audit.draws[k].kept for k in batch], dtype=float)
+    drawn = [audit.draws[k] for k in batch]
+    chance = np.array(
+        [row.inclusion_probability * one.kept for row, one in zip(rows, drawn, strict=True)],
+        dtype=float,
+    )
     found = levelled(
         audit.draws,
         audit.epochs,
         batch=batch,
         epoch=joined,
-        chance=np.array([row.inclusion_probability for row in rows], dtype=float) * kept,
+        chance=chance,
     )
     lived: Iterable[int] = range(len(found.most))
     if not tx.execute(text(_IS_DROPPED), {"start": start}).scalar_one():
@@ -243,10 +247,7 @@ def read_judged(
         variance_weight=_of_copies(found.weight, found.variance, stands_for),
         least_chance=found.least_chance,
         evenness=np.array(
-            [
-                one.least / (row.inclusion_probability * one.kept) if one.least else 1.0
-                for one, row in zip((audit.draws[k] for k in batch), rows, strict=True)
-            ],
+            [one.least / own if one.least else 1.0 for one, own in zip(drawn, chance, strict=True)],
             dtype=float,
         ).clip(max=1.0),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),

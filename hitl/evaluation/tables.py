@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
-from scipy.stats import norm
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level
 from hitl.evaluation.errors import BadArrays, UnknownMetric
@@ -27,6 +26,7 @@ from hitl.evaluation.estimators import (
     checked_amounts,
     drawn_with,
 )
+from hitl.evaluation.intervals import wilson_limits
 from hitl.evaluation.post_strata import PostStratified
 
 
@@ -235,7 +235,7 @@ def _table(
                 _gamma(sums, bad, most_bad, confidence),
             )  # fmt: skip
         else:
-            low, high = _wilson(value, n_effective, confidence)
+            low, high = wilson_limits(value, n_effective, confidence=confidence)
         heaviest = np.fmax(
             _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
         )  # NaN where there is nothing of a kind
@@ -356,13 +356,3 @@ def _share_limits(
     low = np.where(none_good, 0.0, np.where(none_bad, g_low / (g_low + b_high), low))
     high = np.where(none_good, g_high / (g_high + b_low), np.where(none_bad, 1.0, high))
     return low, high
-
-
-def _wilson(share: FloatArray, n: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    z = float(norm.ppf((1.0 + confidence) / 2.0))
-    middle = (share + z * z / (2.0 * n)) / (1.0 + z * z / n)
-    half = z / (1.0 + z * z / n) * np.sqrt(share * (1.0 - share) / n + z * z / (4.0 * n * n))
-    return (
-        np.maximum(0.0, np.minimum(middle - half, share)),
-        np.minimum(1.0, np.maximum(middle + half, share)),
-    )

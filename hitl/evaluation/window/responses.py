@@ -1,7 +1,7 @@
 """Who answers depends on what is asked: rates of response by score and slice, and what mends it.
 
 The chance of a label has in it that the audit of its batch was answered, whichever item it is
-(`audit.chances`). Where skips and timeouts meet some items more than others, that chance is too
+(`audit.levelled`). Where skips and timeouts meet some items more than others, that chance is too
 high for these. Here it is multiplied by what their cell's rate is beside its batches'.
 """
 

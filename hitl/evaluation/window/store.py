@@ -197,7 +197,7 @@ def read_asked(
 ) -> Asked:
     """Everything that the audits which count have asked, of what the model decided on."""
     rate = {
-        batch_id: draw.answered / draw.asked
+        batch_id: draw.seen
         for batch_id, draw in zip(audit.batch_ids, audit.draws, strict=True)
         if draw.counts
     }
