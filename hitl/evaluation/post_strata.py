@@ -12,7 +12,7 @@ from hitl.evaluation.arrays import BoolArray, FloatArray, floats
 from hitl.evaluation.errors import BadArrays, BadLevel
 
 if TYPE_CHECKING:
-    from hitl.evaluation.tables import Sums
+    from hitl.evaluation.sums import Sums
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level
-from hitl.evaluation.errors import BadArrays, UnknownMetric
+from hitl.evaluation.arrays import BoolArray, FloatArray, level
+from hitl.evaluation.errors import UnknownMetric
 from hitl.evaluation.estimators import (
     HEAVIEST_SHARE,
     METHODS,
@@ -23,11 +22,10 @@ from hitl.evaluation.estimators import (
     Cells,
     Estimate,
     Kind,
-    checked_amounts,
-    drawn_with,
 )
 from hitl.evaluation.intervals import wilson_limits
 from hitl.evaluation.post_strata import PostStratified
+from hitl.evaluation.sums import Sums, sum_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +67,6 @@ class EstimateTable:
             confidence=self.confidence, unstable=bool(self.unstable[here]),
             n_excluded=int(self.n_excluded[here]), n_unknown=int(self.n_unknown[here]),
         )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Of each slice, category, truth and flag, shape (S, C, 2, 2). All that any metric needs."""
-
-    count: FloatArray
-    random: FloatArray  # weight of what was drawn by chance
-    certain: FloatArray  # weight of what was sure to be drawn
-    variance: FloatArray  # of a total of ones
-    squares: FloatArray  # weight^2
-    heaviest: FloatArray
-    heaviest_random: FloatArray
 
 
 def estimate_tables(
@@ -126,7 +111,7 @@ def estimate_tables(
     if kind not in ("certified", "descriptive"):
         raise UnknownMetric(f"kind {kind}", ("certified", "descriptive"))
     level("confidence", confidence)
-    sums, excluded, unknown = _sums(
+    sums, excluded, unknown = sum_labels(
         truth, flagged, inclusion_probability, variance_weight, groups, size, amounts
     )
     strata = None if post_strata is None else PostStratified.of(sums, post_strata)
@@ -136,71 +121,6 @@ def estimate_tables(
             kind=kind, confidence=confidence, largest_weight=largest_weight,
             flagged_as_drawn=flagged_as_drawn, min_events=min_events,
         )  # fmt: skip
-
-
-def _sums(
-    truth: ArrayLike, flagged: ArrayLike, inclusion_probability: ArrayLike,
-    variance_weight: ArrayLike | None, groups: ArrayLike, size: int, amounts: ArrayLike | None,
-) -> tuple[Sums, NDArray[np.int64], NDArray[np.int64]]:  # fmt: skip
-    said = answers("truth", truth, dimensions=2)
-    flags = answers("flagged", flagged, dimensions=2)
-    chance, spread = drawn_with(inclusion_probability, variance_weight)
-    group = np.asarray(groups, dtype=np.int64)
-    items, categories = said.shape
-    if flags.shape != said.shape or len(chance) != items or group.shape != (items,):
-        raise BadArrays("flagged", f"has shape {flags.shape} beside a truth of {said.shape}")
-    if np.isnan(flags).any():
-        raise BadArrays("flagged", "holds NaN; leave out the items that were never decided on")
-    if items and not (group.min() >= 0 and group.max() < size):
-        raise BadArrays("groups", f"holds a slice outside 0 to {size - 1}")
-    measures = ~np.isnan(chance)
-    amount = checked_amounts(amounts, items)
-    # Whole arrays of (items, categories), where possible: to index so many one by one takes longer.
-    is_known = ~np.isnan(amount)
-    unanswered = np.isnan(said)
-    rows, columns = np.nonzero(unanswered & (is_known & measures)[:, None])
-    unknown = np.bincount(group[rows] * categories + columns, minlength=size * categories)
-    unknown = unknown.reshape(size, categories)
-    unknown += np.bincount(group[measures & ~is_known], minlength=size)[:, None]
-    excluded = np.bincount(group[~measures], minlength=size)[:, None]
-    counts = measures & is_known & (amount > 0.0)
-    if not counts.all():
-        said, flags, group = said[counts], flags[counts], group[counts]
-        unanswered = unanswered[counts]
-        chance, spread, amount = chance[counts], spread[counts], amount[counts]
-    # Truth and flag as one of four; a fifth holds what nobody answered, and is thrown away.
-    kind_of = 2 * (said == 1.0).view(np.int8) + (flags == 1.0).view(np.int8)
-    kind_of[unanswered] = 4
-    cell = (5 * (group[:, None] * categories + np.arange(categories)) + kind_of).ravel()
-
-    def without_fifth(found: NDArray[Any]) -> FloatArray:
-        kept = found.reshape(size, categories, 5)[..., :4].astype(np.float64)
-        return kept.reshape(size, categories, 2, 2)
-
-    def total(of_item: FloatArray) -> FloatArray:
-        if not of_item.any():
-            return np.zeros((size, categories, 2, 2))
-        weights = np.repeat(of_item, categories)
-        return without_fifth(np.bincount(cell, weights, size * categories * 5))
-
-    def most(of_item: FloatArray) -> FloatArray:
-        found = np.zeros(size * categories * 5)
-        np.maximum.at(found, cell, np.repeat(of_item, categories))
-        return without_fifth(found)
-
-    weight = amount / chance
-    random = np.where(spread > 0.0, weight, 0.0)
-    heaviest = most(weight)
-    sums = Sums(
-        count=without_fifth(np.bincount(cell, minlength=size * categories * 5)),
-        random=total(random),
-        certain=total(weight - random),
-        variance=total(spread * amount**2),
-        squares=total(weight * weight),
-        heaviest=heaviest,
-        heaviest_random=heaviest if (random == weight).all() else most(random),
-    )
-    return sums, np.broadcast_to(excluded, (size, categories)), unknown
 
 
 def _table(

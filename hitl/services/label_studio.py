@@ -29,6 +29,9 @@ BOOTSTRAP_SECONDS = 900.0  # 24 s on an idle machine
 # long; less than the longest honest review lets two people answer the same task.
 TASK_LOCK_SECONDS = 1800
 _THREADS = 8
+# Longer than clients keep an idle connection (httpx: 5 s): gunicorn's own 2 s would now and then
+# close one in the moment in which a request is sent on it, and that request gets no answer.
+_KEEP_ALIVE_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -173,6 +176,7 @@ def launch(
         python_of(venv), "-m", "gunicorn", "hitl_wsgi:application",
         "--bind", f"127.0.0.1:{port}", "--workers", "1", "--threads", str(_THREADS),
         "--worker-class", "gthread", "--timeout", "300", "--graceful-timeout", "5",
+        "--keep-alive", str(_KEEP_ALIVE_SECONDS),
         "--no-control-socket", "--log-level", "warning",
     ]  # fmt: skip
     # Its modules are found from its working directory. Were that folder on PYTHONPATH, Python
