@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from hitl.evaluation import METRICS
 from hitl.evaluation.audit import AuditDraw, Levelled, levelled
@@ -26,6 +27,8 @@ IntArray = NDArray[np.intp]
 
 ROUNDS = 3
 TOPICS = 30
+HIDDEN_IN_FEW, FEW = 0.6, 5
+"""So much of what is hidden lies in so few topics."""
 NOISE = (1.0, 0.5, 0.0)
 """What each round's model misses of the signal that the last one sees, as a deviation."""
 AIMS = (Aim(0, "precision"), Aim(0, "recall"))
@@ -76,6 +79,21 @@ class World(NamedTuple):
         return good / (good + bad) if good + bad else float("nan")
 
 
+def knowable(of: Population, world: World) -> FloatArray:
+    """(N,): the chance that each item violates, to one who knows how the world was made and all
+    that the newest model can see of an item. Nobody does: it bounds what allocation can win."""
+    seen = of.prevalence * (1.0 - of.hidden)
+    calibrated = (world.logits[-1] - of.shift) / of.scale
+    signal = (calibrated - np.log(seen / (1.0 - seen))) / of.separation + of.separation / 2.0
+    in_few = TOPICS * (HIDDEN_IN_FEW / FEW + (1.0 - HIDDEN_IN_FEW) / TOPICS)
+    crowd = np.where(world.topic < FEW, in_few, 1.0 - HIDDEN_IN_FEW)
+    found = seen * norm.pdf(signal - of.separation)
+    hidden = of.prevalence * of.hidden * norm.pdf(signal) * crowd
+    found += hidden
+    chance: FloatArray = found / (found + (1.0 - of.prevalence) * norm.pdf(signal))
+    return chance
+
+
 class Audited(NamedTuple):
     """n answered items of a world, as rows of it, and what each counts for."""
 
@@ -107,7 +125,7 @@ def make_world(of: Population, rng: Generator) -> World:
     hidden = violating & (rng.random(count) < of.hidden)
     # What is hidden is not spread evenly: most of it lies in a few topics.
     topic = rng.integers(0, TOPICS, count)
-    topic = np.where(hidden & (rng.random(count) < 0.6), topic % 5, topic)
+    topic = np.where(hidden & (rng.random(count) < HIDDEN_IN_FEW), topic % FEW, topic)
     signal = rng.normal(size=count) + of.separation * (violating & ~hidden)
     missed = rng.normal(size=count)
     seen = of.prevalence * (1.0 - of.hidden)

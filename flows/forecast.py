@@ -125,6 +125,8 @@ def _expected(
         flagged=scores[known] >= policy.category[k].threshold,
         inclusion_probability=judged.inclusion_probability[known],
         variance_weight=judged.variance_weight[known],
+        largest_weight=judged.largest_weight,
+        flagged_as_drawn=judged.flagged_as_drawn,
         within=within,
         band=BAND,
         seed=seed,

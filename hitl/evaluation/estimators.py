@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.intervals import CellTotal, share_limits, wilson
+from hitl.evaluation.intervals import CellTotal, descriptive_limits, share_limits
 
 Kind = Literal["certified", "descriptive"]
 METHODS: dict[Kind, str] = {"certified": "gmover", "descriptive": "wilson-neff"}
@@ -122,8 +122,8 @@ def estimate(
 
     `certified` is the interval to make a promise by: gamma limits joined by MOVER. It covered at
     least as often as it says in every simulated design, also with no event at all, and is wider
-    for it. `descriptive` is the one to look at: Wilson's with an effective n; it may cover a
-    little less often than it says when events are rare and weights uneven.
+    for it. `descriptive` is the one to look at: Wilson's with an effective n, a little wider where
+    few draws were likely to show what is heavy (`intervals.descriptive_limits`).
 
     Both speak of the items that could have been drawn. An item that was sure to be chosen adds
     no uncertainty to `certified`: a census of the pool has no width.
@@ -196,10 +196,11 @@ def estimate(
         _cell(labels, worth, cell, largest_weight, flagged_as_drawn)
         for worth, cell in ((good, cells.good), (bad, cells.bad))
     )
+    down, up = _moved_by_one(labels, value, good + bad, (of_good, of_bad), largest_weight)
     if kind == "certified":
         low, high = share_limits(of_good, of_bad, confidence=confidence)
     else:
-        low, high = wilson(value, n_effective, confidence=confidence)
+        low, high = _descriptive(value, n_effective, down, up, confidence)
     heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
     return Estimate(
         metric=metric, value=value, low=min(low, value), high=max(high, value), n=counts.n,
@@ -207,7 +208,7 @@ def estimate(
         confidence=confidence,
         unstable=counts.n_events < STEADY_EVENTS
         or heaviest > HEAVIEST_SHARE
-        or _is_moved_by_one(labels, (good, bad), value, (of_good, of_bad), largest_weight),
+        or max(down, up) ** 2 > _shown_variance(labels, good, bad, value),
         n_excluded=n_excluded, n_unknown=n_unknown,
     )  # fmt: skip
 
@@ -309,24 +310,37 @@ def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
     return labels._replace(weight=weight, spread=spread)
 
 
-def _is_moved_by_one(
+def _moved_by_one(
     labels: _Labels,
-    worth: tuple[FloatArray, FloatArray],
     value: float,
+    worth: FloatArray,
     totals: tuple[CellTotal, CellTotal],
     largest_weight: float | None,
-) -> bool:
-    """Whether one more of the heaviest items would move the value by more than its deviation, as
-    far as the drawn ones show that: a kind of item may be missing among them altogether."""
-    good, bad = worth
-    shown = float((labels.spread * (good - value * (good + bad)) ** 2).sum())
-    moved = max((1.0 - value) * totals[0].largest_weight, value * totals[1].largest_weight)
-    return moved**2 * _left_to_chance(largest_weight or labels.weight.max()) > shown
+) -> tuple[float, float]:
+    """How far one more of the heaviest items would move the value down, and up; 0 where each was
+    sure to be drawn. A kind of item may be missing among the drawn ones altogether."""
+    good, bad = totals
+    left = math.sqrt(left_to_chance(largest_weight or labels.weight.max()))
+    base = float((labels.weight * worth).sum())
+    return value * bad.largest_weight * left / base, (
+        1.0 - value
+    ) * good.largest_weight * left / base
 
 
-def _left_to_chance(weight: float) -> float:
-    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
-    return max(1.0 - 1.0 / weight, 0.0)
+def _shown_variance(labels: _Labels, good: FloatArray, bad: FloatArray, value: float) -> float:
+    """Of the value, as far as the drawn items show it."""
+    base = float((labels.weight * (good + bad)).sum())
+    return float((labels.spread * (good - value * (good + bad)) ** 2).sum()) / base**2
+
+
+def _descriptive(
+    value: float, n: float, down: float, up: float, confidence: float
+) -> tuple[float, float]:
+    low, high = descriptive_limits(
+        np.float64(value), np.float64(n), down=np.float64(down), up=np.float64(up),
+        confidence=confidence,
+    )  # fmt: skip
+    return float(low), float(high)
 
 
 def _effective_n(
@@ -356,24 +370,51 @@ def _cell(
 ) -> CellTotal:
     random = labels.spread > 0.0
     amount = labels.weight * worth
-    table = np.array(cell, dtype=np.float64)
-    if largest_weight is not None:
-        by_flag = np.full(2, largest_weight)
-        if flagged_as_drawn and labels.flagged.any():
-            by_flag[1] = min(largest_weight, labels.weight[labels.flagged].max())
-        largest = float((by_flag * table.max(axis=0)).max())
-    else:
-        # One more event of this cell could be any item with a flag that the cell admits.
-        could_count = table.max(axis=0)[labels.flagged.astype(int)]
-        if not could_count.any():
-            could_count = np.full(len(amount), table.max())
-        largest = float((labels.weight * could_count * random).max(initial=0.0))
+    largest = most_of_one(
+        cell, labels.flagged, labels.weight, random,
+        largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+    )  # fmt: skip
     return CellTotal(
         total=float(amount[random].sum()),
         variance=float((labels.spread * worth**2).sum()),
         largest_weight=largest,
         certain=float(amount[~random].sum()),
     )
+
+
+def most_of_one(
+    cell: tuple[tuple[float, float], tuple[float, float]],
+    flagged: BoolArray,
+    weight: FloatArray,
+    random: BoolArray,
+    *,
+    largest_weight: float | None,
+    flagged_as_drawn: bool,
+) -> float:
+    """The most that one more event of this cell could count; 0 where all were sure to be drawn.
+
+    Args:
+        cell: of METRICS.
+        flagged, weight: of those that were drawn, shape (N,).
+        random: shape (N,), drawn by chance.
+        largest_weight, flagged_as_drawn: see `estimate`.
+    """
+    table = np.array(cell, dtype=np.float64)
+    if largest_weight is not None:
+        by_flag = np.full(2, largest_weight)
+        if flagged_as_drawn and flagged.any():
+            by_flag[1] = min(largest_weight, weight[flagged].max())
+        return float((by_flag * table.max(axis=0)).max())
+    # It could be any item with a flag that the cell admits.
+    could_count = table.max(axis=0)[flagged.astype(int)]
+    if not could_count.any():
+        could_count = np.full(len(weight), table.max())
+    return float((weight * could_count * random).max(initial=0.0))
+
+
+def left_to_chance(weight: float) -> float:
+    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
+    return max(1.0 - 1.0 / weight, 0.0)
 
 
 def _heaviest(amount: FloatArray) -> float:

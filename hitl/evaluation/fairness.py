@@ -15,7 +15,7 @@ from hitl.evaluation.arrays import BoolArray, answers, level, same_length
 from hitl.evaluation.comparisons import benjamini_hochberg, holm
 from hitl.evaluation.errors import BadArrays
 from hitl.evaluation.estimators import Estimate, drawn_with, estimate
-from hitl.evaluation.intervals import newcombe
+from hitl.evaluation.intervals import Interval, difference_limits
 
 Verdict = Literal["insufficient_evidence", "gap", "no_gap_shown"]
 
@@ -28,8 +28,9 @@ class Gap:
     """A metric of one slice less that of all others, with an interval; or too little to tell.
 
     `adjusted_p`: over all gaps that were asked for together. The verdict is never "fair": where no
-    gap is shown, the interval says how large one may still be. `method` of the interval:
-    `newcombe` for even draws, `newcombe-neff` where chances differ and their effective n counts.
+    gap is shown, the interval says how large one may still be; where one is, it excludes zero too.
+    `method` of the interval: `newcombe` for even draws, `newcombe-neff` where chances differ and
+    their effective n counts.
     """
 
     metric: str
@@ -113,8 +114,8 @@ def gaps_of(
     Raises:
         BadArrays, UnknownMetric: as `estimate`.
 
-    Source: Newcombe's limits (1998), on the effective n of the design's linearised variance;
-    two-sided score test of the difference.
+    Source: the descriptive limits of both sides, joined as Newcombe (1998) does; two-sided score
+    test of the difference on the effective n of the design's linearised variance.
     """
     level("confidence", confidence)
     said, flags = answers("truth", truth), answers("flagged", flagged)
@@ -186,15 +187,22 @@ def _gap(
 ) -> Gap:
     difference = low = high = None
     verdict: Verdict = "insufficient_evidence"
-    if adjusted_p is not None and here.value is not None and rest.value is not None:
-        difference = here.value - rest.value
-        low, high = newcombe(
-            here.value, here.n_effective or 1.0, rest.value, rest.n_effective or 1.0,
-            confidence=confidence,
-        )  # fmt: skip
-        verdict = "gap" if adjusted_p <= 1.0 - confidence else "no_gap_shown"
+    one, two = _told(here), _told(rest)
+    if adjusted_p is not None and one and two:
+        difference = one[0] - two[0]
+        low, high = difference_limits(*one, *two)
+        # The test knows what was drawn only; the limits also what few draws were likely to show.
+        is_shown = adjusted_p <= 1.0 - confidence and not low <= 0.0 <= high
+        verdict = "gap" if is_shown else "no_gap_shown"
     return Gap(
         metric, part.slice_name, part.slice_value, here, rest, difference, low, high,
         None if adjusted_p is None else float(adjusted_p), verdict,
         "newcombe" if is_even else "newcombe-neff",
     )  # fmt: skip
+
+
+def _told(of: Estimate) -> tuple[float, Interval] | None:
+    """Value and limits, where there is a number."""
+    if of.value is None or of.low is None or of.high is None:
+        return None
+    return of.value, Interval(of.low, of.high)

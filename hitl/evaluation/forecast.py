@@ -6,6 +6,7 @@ were. A band from many such futures says how sure the answer is.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.estimators import METRICS, drawn_with
-from hitl.evaluation.intervals import wilson_limits
+from hitl.evaluation.estimators import METRICS, drawn_with, left_to_chance, most_of_one
+from hitl.evaluation.intervals import descriptive_limits
 
 FUTURES = 300
 FARTHEST = 40.0
@@ -51,6 +52,8 @@ def forecast_labels(
     flagged: ArrayLike,
     inclusion_probability: ArrayLike,
     variance_weight: ArrayLike | None = None,
+    largest_weight: float | None = None,
+    flagged_as_drawn: bool = False,
     within: float,
     confidence: float = 0.95,
     band: float = 0.8,
@@ -65,6 +68,7 @@ def forecast_labels(
     Args:
         truth, flagged, inclusion_probability, variance_weight: as `estimate`, shape (N,), all
             audit labels, in any order.
+        largest_weight, flagged_as_drawn: as `estimate`.
         within: half width that is wanted, in (0, .5).
         band: which part of all futures lies between `low` and `high`.
 
@@ -77,16 +81,20 @@ def forecast_labels(
     level("band", band)
     if not 0.0 < within < 0.5:
         raise BadLevel("within", within, "a half width above 0 and below .5")
-    parts = _parts(metric, truth, flagged, inclusion_probability, variance_weight)
+    labels = _Labels.of(
+        metric, truth, flagged, inclusion_probability, variance_weight,
+        largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+    )  # fmt: skip
+    parts = labels.parts
     n = len(parts)
     good, bad = int((parts[:, 0] > 0).sum()), int((parts[:, 1] > 0).sum())
     if min(good, bad) < _FEWEST:
         return Forecast(metric, None, None, within, n, None, None, None, "too_few_events", band)
-    now = _half_width(parts.sum(axis=0), confidence)
+    now = labels.half_width(parts.sum(axis=0), confidence)
     value = float(parts[:, 0].sum() / parts[:, :2].sum())
     if now <= within:
         return Forecast(metric, value, float(now), within, n, n, n, n, "there", band)
-    reached = _futures(parts, within=within, confidence=confidence, seed=seed)
+    reached = _futures(labels, within=within, confidence=confidence, seed=seed)
     low, middle, high = np.quantile(
         reached, [(1.0 - band) / 2.0, 0.5, (1.0 + band) / 2.0], method="inverted_cdf"
     )
@@ -132,45 +140,71 @@ def days_needed(
     return None if middle > farthest else (int(low), int(middle), int(high))
 
 
-def _parts(
-    metric: str,
-    truth: ArrayLike,
-    flagged: ArrayLike,
-    inclusion_probability: ArrayLike,
-    variance_weight: ArrayLike | None,
-) -> FloatArray:
-    """Shape (n, 4), what each label adds: weight of good and bad, and the variance of each."""
-    said, flags = answers("truth", truth), answers("flagged", flagged)
-    chance, spread = drawn_with(inclusion_probability, variance_weight)
-    same_length(len(said), flagged=flags, inclusion_probability=chance)
-    known = ~np.isnan(said) & ~np.isnan(chance)
-    cell = said[known].astype(int), flags[known].astype(int)
-    worth = [np.array(one, dtype=np.float64)[cell] for one in METRICS[metric]]
-    weight, spread = 1.0 / chance[known], spread[known]
-    parts: FloatArray = np.column_stack(
-        [weight * worth[0], weight * worth[1], spread * worth[0] ** 2, spread * worth[1] ** 2]
-    )
-    return parts
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """`parts` (n, 4): weight of good and of bad, and the variance of each. `good`, `bad`: what one
+    more of the heaviest would count, but for the part of it that was sure to be drawn."""
 
+    parts: FloatArray
+    good: float
+    bad: float
 
-def _half_width(sums: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
-    """Of Wilson's interval with an effective n, for sums of shape (..., 4)."""
-    good, bad = sums[..., 0], sums[..., 1]
-    total = good + bad
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = good / total
-        variance = ((1.0 - value) ** 2 * sums[..., 2] + value**2 * sums[..., 3]) / total**2
-        n = value * (1.0 - value) / variance
-        low, high = wilson_limits(value, n, confidence=confidence)
-    half = (high - low) / 2.0
-    found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)
-    return found
+    @classmethod
+    def of(
+        cls,
+        metric: str,
+        truth: ArrayLike,
+        flagged: ArrayLike,
+        inclusion_probability: ArrayLike,
+        variance_weight: ArrayLike | None,
+        *,
+        largest_weight: float | None,
+        flagged_as_drawn: bool,
+    ) -> _Labels:
+        said, flags = answers("truth", truth), answers("flagged", flagged)
+        chance, spread = drawn_with(inclusion_probability, variance_weight)
+        same_length(len(said), flagged=flags, inclusion_probability=chance)
+        known = ~np.isnan(said) & ~np.isnan(chance)
+        cells = METRICS[metric]
+        kind = said[known].astype(int), flags[known].astype(int)
+        good, bad = (np.array(one, dtype=np.float64)[kind] for one in cells)
+        weight, spread = 1.0 / chance[known], spread[known]
+        heaviest = largest_weight or float(weight.max(initial=1.0))
+        most_good, most_bad = (
+            most_of_one(
+                cell, flags[known] == 1.0, weight, spread > 0.0,
+                largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+            )
+            * math.sqrt(left_to_chance(heaviest))
+            for cell in cells
+        )  # fmt: skip
+        parts = np.column_stack([weight * good, weight * bad, spread * good**2, spread * bad**2])
+        return cls(parts, most_good, most_bad)
+
+    def half_width(self, sums: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
+        """Of the descriptive interval, for sums of `parts`, shape (..., 4)."""
+        good, bad = sums[..., 0], sums[..., 1]
+        total = good + bad
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = good / total
+            variance = ((1.0 - value) ** 2 * sums[..., 2] + value**2 * sums[..., 3]) / total**2
+            low, high = descriptive_limits(
+                value,
+                value * (1.0 - value) / variance,
+                down=value * self.bad / total,
+                up=(1.0 - value) * self.good / total,
+                confidence=confidence,
+            )
+        half = (high - low) / 2.0
+        found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)
+        return found
 
 
 def _futures(
-    parts: FloatArray, *, within: float, confidence: float, seed: int
+    labels: _Labels, *, within: float, confidence: float, seed: int
 ) -> NDArray[np.float64]:
     """Of each future the labels at which the width is reached; infinity where it is not."""
+    parts = labels.parts
     n = len(parts)
     rng = np.random.default_rng(seed)
     marks = np.unique(np.rint(n * np.geomspace(1.0, FARTHEST, _CHECKPOINTS)).astype(np.int64))
@@ -181,7 +215,7 @@ def _futures(
         population = np.bincount(kind[rng.integers(0, n, n)], minlength=len(kinds))
         share = population / n
         came = np.vstack([np.zeros(len(kinds)), np.cumsum(rng.multinomial(steps, share), axis=0)])
-        half = _half_width(parts.sum(axis=0) + came @ kinds, confidence)
+        half = labels.half_width(parts.sum(axis=0) + came @ kinds, confidence)
         hit = int((half <= within).argmax())
         if half[hit] > within:
             continue

@@ -23,7 +23,7 @@ from hitl.evaluation.estimators import (
     Estimate,
     Kind,
 )
-from hitl.evaluation.intervals import wilson_limits
+from hitl.evaluation.intervals import descriptive_limits
 from hitl.evaluation.post_strata import PostStratified
 from hitl.evaluation.sums import Sums, sum_labels
 
@@ -149,21 +149,24 @@ def _table(
         most_good, most_bad = (
             _largest(sums, worth, largest_weight, flagged_as_drawn) for worth in (good, bad)
         )
+        # How far one more of the heaviest of all would move the value, to either side.
+        heaviest_of_all = largest_weight or sums.heaviest.max(axis=(2, 3))
+        left = np.sqrt(np.maximum(1.0 - 1.0 / heaviest_of_all, 0.0)) / (g + b)
+        down, up = value * most_bad * left, (1.0 - value) * most_good * left
         if kind == "certified":
             low, high = _share_limits(
                 _gamma(sums, good, most_good, confidence), (g, b),
                 _gamma(sums, bad, most_bad, confidence),
             )  # fmt: skip
         else:
-            low, high = wilson_limits(value, n_effective, confidence=confidence)
+            low, high = descriptive_limits(
+                value, n_effective, down=down, up=up, confidence=confidence
+            )
         heaviest = np.fmax(
             _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
         )  # NaN where there is nothing of a kind
-        # One more of the heaviest items would move the value by more than what is shown.
-        heaviest_of_all = largest_weight or sums.heaviest.max(axis=(2, 3))
-        moved = np.maximum((1.0 - value) * most_good, value * most_bad) ** 2
-        is_moved = moved * np.maximum(1.0 - 1.0 / heaviest_of_all, 0.0) > _shown_variance(
-            sums, good, bad, value
+        is_moved = (
+            np.maximum(down, up) ** 2 > _shown_variance(sums, good, bad, value) / (g + b) ** 2
         )
     n, events = n_good + n_bad, np.minimum(n_good, n_bad)
     code = np.where(

@@ -18,6 +18,7 @@ from hitl.evaluation import (
     UnknownMetric,
     estimate,
     share_limits,
+    wilson,
 )
 
 # The machine's speed is not what these test, and the same run finds the same examples.
@@ -398,3 +399,28 @@ def test_limits_are_plain_floats_whatever_the_weight_came_as(kind: Kind) -> None
 
     # psycopg2 writes a numpy number as `np.float64(…)`, which Postgres takes for a function.
     assert {float} == {type(found.value), type(found.low), type(found.high)}
+
+
+@pytest.mark.slow
+def test_descriptive_limits_cover_where_most_draws_show_none_of_the_heavy_ones() -> None:
+    # Of 120 violating items 100 are suspected and 20 are not: a draw shows .4 of those on average.
+    violating = np.repeat([1.0, 1.0, 0.0, 0.0], [100, 20, 100, 9780])
+    suspected = np.repeat([True, False, True, False], [100, 20, 100, 9780])
+    flagged = suspected & (np.arange(len(violating)) % 2 == 0)
+    chance = np.where(suspected, 0.5, 0.02)
+    truth = (violating * flagged).sum() / violating.sum()
+    rng = np.random.default_rng(20261126)
+    covered = np.zeros(2)
+    for _ in range(400):
+        rows = np.flatnonzero(rng.random(len(violating)) < chance)
+        one = estimate(
+            "recall", truth=violating[rows], flagged=flagged[rows],
+            inclusion_probability=chance[rows], largest_weight=50.0, kind="descriptive",
+        )  # fmt: skip
+        assert one.value is not None
+        assert one.n_effective is not None
+        plain = wilson(one.value, one.n_effective)
+        covered += one.low <= truth <= one.high, plain.low <= truth <= plain.high
+
+    assert covered[0] / 400 > 0.92
+    assert covered[1] / 400 < 0.80

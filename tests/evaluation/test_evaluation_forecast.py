@@ -14,7 +14,7 @@ from hitl.evaluation import (
     estimate,
     forecast_labels,
 )
-from hitl.evaluation.forecast import _half_width, _parts
+from hitl.evaluation.forecast import _Labels
 
 
 def stream(rng: np.random.Generator, labels: int) -> tuple[NDArray[np.float64], ...]:
@@ -73,8 +73,10 @@ def test_looking_back_the_band_of_eighty_per_cent_holds(metric: str, within: flo
         if found.low is None:
             continue
         told += 1
-        parts = _parts(metric, truth, flagged, chance, None)
-        widths = _half_width(np.cumsum(parts, axis=0)[first:], 0.95)
+        labels = _Labels.of(
+            metric, truth, flagged, chance, None, largest_weight=None, flagged_as_drawn=False
+        )
+        widths = labels.half_width(np.cumsum(labels.parts, axis=0)[first:], 0.95)
         reached = first + 1 + int((widths <= within).argmax())
         inside += found.low <= reached <= (found.high or len(truth))
     assert widths[-1] == pytest.approx(half_width(metric, truth, flagged, chance))
