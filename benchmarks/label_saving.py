@@ -55,7 +55,7 @@ QUESTIONS: tuple[tuple[str, Kind], ...] = (
 RUNGS = 2.0 ** np.array([-5, -4, -3, -2, -1, 0, 1])
 THINNED = 3000
 BAR = 0.5
-NEAR = 1.35
+NEAR = 1.5
 """Times what the best chances need: so close ours must come where these need more than BAR."""
 POPULATIONS = (
     replace(REFERENCE, items=100_000, improves=False),
@@ -67,7 +67,7 @@ POPULATIONS = (
     Population("p5 h30 x2", 0.05, 0.30, 40_000, improves=False),
     Population("p20 h15 x2", 0.20, 0.15, 20_000, improves=False),
 )
-BARRED = (0.5,)
+BARRED = (0.8, 0.5)
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.intp]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
 import sampling
+from flows.measuring import judged_since
 from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
-from hitl.evaluation.store import Judged, read_audit, read_judged
+from hitl.evaluation.store import Judged
 from hitl.policy import Obligation, Policy
 from hitl.recipe import CertifyRecipe
 from hitl.records import ModelVersion
@@ -72,10 +73,11 @@ def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> Certify
     """Try every obligation of the policy on the audit labels of the champion's decisions.
 
     Audit labels never train, and their chances are known. Where these differ (some answers narrow
-    a promise more, and items that waited longer had more draws) they are thinned to an even draw,
-    if need be of the items that had waited for some draws; of near copies one counts. The k-th
-    attempt for a model may err by 6 / (pi k)^2 of what the policy allows, so that all attempts
-    together err no more; the same labels again are no new attempt.
+    a promise more, items that waited longer had more draws, and some are answered more often than
+    others) they are thinned to an even draw, if need be of the items that had waited for some
+    draws; of near copies one counts. The k-th attempt for a model may err by 6 / (pi k)^2 of what
+    the policy allows, so that all attempts together err no more; the same labels again are no new
+    attempt.
 
     Raises:
         NoChampion: nothing was promoted yet.
@@ -108,21 +110,6 @@ def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> Certify
             obligations_missed=len(one.missing),
         )
     return CertifyReport(champion.model_version, len(judged), tuple(found))
-
-
-def judged_since(
-    tx: Connection,
-    *,
-    policy: Policy,
-    model_version: ModelVersion,
-    start: datetime,
-    end: datetime,
-) -> Judged:
-    """What the audit says of this model's decisions in a window."""
-    audit = read_audit(tx, policy=policy)
-    return read_judged(
-        tx, policy=policy, audit=audit, model_version=model_version, start=start, end=end
-    )
 
 
 def even_draw(judged: Judged, rows: NDArray[np.bool_], *, salt: str) -> NDArray[np.intp]:

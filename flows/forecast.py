@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from flows.certify import judged_since, slices
+from flows.certify import slices
+from flows.measuring import judged_since
 from flows.rescore import champion_of
 from hitl import decisions, evaluation
 from hitl.db import begin

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from flows.certify import even_draw, judged_since
+from flows.certify import even_draw
 from flows.judging import largest
+from flows.measuring import judged_since
 from hitl import decisions, evaluation, registry, training
 from hitl.evaluation.store import Judged, read_audit, read_judged
 from hitl.policy import Policy

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from hitl.evaluation import speaks_of
 from hitl.evaluation.audit import after_one_more_draw
-from hitl.evaluation.store import Audit, Judged, read_judged
+from hitl.evaluation.store import Audit, Judged, read_audit, read_judged
 from hitl.evaluation.window import (
     FlagCounts,
     Responses,
@@ -79,12 +79,7 @@ def read_window(
 ) -> Window:
     """The labels, with their chances mended by who answers. `with_counts`: flags and views too."""
     given = {"model_version": model_version, "start": start, "end": end}
-    judged = read_judged(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
-    asked = read_asked(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
-    responses = respond(
-        asked.score, asked.language, asked.surface,
-        expected=asked.expected, is_answered=asked.is_answered,
-    )  # fmt: skip
+    judged, responses = _mended(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
     flags = views = None
     if with_counts and len(judged):
         flags = count_flags(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
@@ -93,22 +88,60 @@ def read_window(
     if identity_terms and len(judged):
         texts = read_texts(tx, judged.item_ids)
         matches = speaks_of([texts.get(one, "") for one in judged.item_ids], identity_terms)
+    return Window(judged, responses, flags, views, matches)
+
+
+def judged_since(
+    tx: Connection,
+    *,
+    policy: Policy,
+    model_version: ModelVersion,
+    start: datetime,
+    end: datetime,
+) -> Judged:
+    """What the audit says of this model's decisions in a window, mended by who answers."""
+    audit = read_audit(tx, policy=policy)
+    given = {"model_version": model_version, "start": start, "end": end}
+    return _mended(tx, policy=policy, audit=audit, **given)[0]  # type: ignore[arg-type]
+
+
+def _mended(
+    tx: Connection,
+    *,
+    policy: Policy,
+    audit: Audit,
+    model_version: ModelVersion,
+    start: datetime,
+    end: datetime,
+) -> tuple[Judged, Responses]:
+    given = {"model_version": model_version, "start": start, "end": end}
+    judged = read_judged(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
+    asked = read_asked(tx, policy=policy, audit=audit, **given)  # type: ignore[arg-type]
+    responses = respond(
+        asked.score, asked.language, asked.surface,
+        expected=asked.expected, is_answered=asked.is_answered,
+    )  # fmt: skip
     factor = dict(zip(asked.item_ids.tolist(), responses.factor.tolist(), strict=True))
-    return Window(by_response(judged, factor), responses, flags, views, matches)
+    return by_response(judged, factor), responses
 
 
 def by_response(judged: Judged, factor: Mapping[str, float]) -> Judged:
-    """The labels with the chance of each times its cell's factor: answering is one more draw."""
+    """The labels with the chance of each times its cell's factor: answering is one more draw.
+
+    What is thinned to an even draw afterwards is even among all that were asked.
+    """
     own = np.array([factor.get(one, 1.0) for one in judged.item_ids.tolist()])
     if not len(own) or (own == 1.0).all():
         return judged
-    largest = judged.largest_weight
+    largest, least = judged.largest_weight, min(1.0, *factor.values())
     chance, spread = after_one_more_draw(judged.inclusion_probability, judged.variance_weight, own)
     return replace(
         judged,
         inclusion_probability=chance,
         variance_weight=spread,
-        largest_weight=None if largest is None else largest / min(1.0, *factor.values()),
+        least_chance=judged.least_chance * least,
+        evenness=judged.evenness * least / own,
+        largest_weight=None if largest is None else largest / least,
     )
 
 

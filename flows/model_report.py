@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from flows.certify import judged_since
 from flows.label_gains import Effort, Gain, Step, effort_of, gains_of, newest_items, steps_of
 from flows.label_gains_page import gains_blocks, trainings_blocks
+from flows.measuring import judged_since
 from flows.model_evidence import Evidence, evidence_of, live_decisions, measures_of
 from flows.model_figures import figures_blocks, slices_blocks
 from flows.model_pictures import Pictured, pictured, pictures_blocks

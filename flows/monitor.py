@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from flows.certify import judged_since, keyed, slices
+from flows.certify import keyed, slices
 from flows.rescore import champion_of
 from hitl import decisions, evaluation, logs, registry
 from hitl.db import begin, single_flight
 from hitl.evaluation.alarms import store as alarms
+from hitl.evaluation.store import read_audit, read_judged
 from hitl.policy import Policy
 from hitl.records import ModelVersion
 
@@ -90,9 +91,11 @@ def _watch(
 ) -> Watched:
     finding, subject = one.finding, one.subject
     threshold = np.nan if finding.threshold is None else finding.threshold
-    judged = judged_since(
+    # Not mended by who answers: tomorrow's answers would choose anew among today's.
+    judged = read_judged(
         tx,
         policy=policy,
+        audit=read_audit(tx, policy=policy),
         model_version=model_version,
         start=one.issued_at,
         end=decisions.database_clock(tx),

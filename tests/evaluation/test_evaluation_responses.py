@@ -33,6 +33,22 @@ def test_a_cells_factor_is_its_rate_beside_that_of_its_batches() -> None:
     assert [1.5] * 4 + [0.5] * 8 == found.factor.tolist()
 
 
+def test_where_cells_differ_by_chance_nothing_is_mended() -> None:
+    """500 worlds in which all answer alike: no more than one in ten is mended."""
+    rng = np.random.default_rng(3)
+    mended = 0
+    for _ in range(500):
+        score, came = rng.random(400), rng.random(400) < 0.8
+        found = respond(
+            score, np.full(400, "en"), np.full(400, "posts"),
+            expected=np.full(400, came.mean()), is_answered=came,
+        )  # fmt: skip
+        assert (found.p_value <= 0.1) == bool((found.factor != 1.0).any())
+        mended += bool((found.factor != 1.0).any())
+
+    assert mended / 500 < 0.1 + 3 * np.sqrt(0.09 / 500)
+
+
 def test_a_slice_with_enough_is_a_cell_of_its_own_and_the_rest_another() -> None:
     found = of(
         [0.5] * 13,

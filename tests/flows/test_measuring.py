@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,19 +11,21 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, insert, text, update
 
+from flows.certify import even_draw
 from flows.measure import MeasureReport, measure
-from flows.measuring import Slicing, Window, known_counts, read_window
+from flows.measuring import Slicing, Window, by_response, known_counts, read_window
 from flows.select_batch import select_batch
 from hitl.db import begin, schema
 from hitl.evaluation import METRICS, Rate, without_reviewer_error
 from hitl.evaluation.audit import AuditDraw
-from hitl.evaluation.store import Audit, Measurement, read_audit, read_judged
-from hitl.evaluation.window import FlagCounts, count_flags
+from hitl.evaluation.store import Audit, Judged, Measurement, read_audit, read_judged
+from hitl.evaluation.window import FlagCounts, count_flags, respond
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
 from hitl.recipe import KnownAnswers, MeasureRecipe
 from hitl.records import BatchId, EntryId, EntryState, ModelVersion
 from tests.builders import NOON, make_policy
+from tests.flows.judged import make_judged
 from tests.flows.worlds import RECIPE, fill, gold, label_batch
 from tests.labels.builders import annotate, move
 
@@ -413,3 +416,32 @@ def test_what_reviewers_leave_open_on_one_surface_is_not_weighed_up_to_counts_of
     assert np.isnan(everything[0, 1]).all()
     assert [900.0, 100.0] == apart[0, 1].tolist()
     assert np.isnan(apart[1, 1]).all()
+
+
+def test_an_even_draw_is_even_among_all_that_were_asked_whoever_answers() -> None:
+    """Of what scores high one in three is answered, of the rest nearly all."""
+    rng = np.random.default_rng(5)
+    size = 6000
+    scores = rng.random(size)
+    came = rng.random(size) < np.where(scores > 0.7, 0.35, 0.95)
+    found = respond(
+        scores, np.full(size, "en"), np.full(size, "posts"),
+        expected=np.full(size, came.mean()), is_answered=came,
+    )  # fmt: skip
+    asked = make_judged(scores[:, None], np.zeros((size, 1)))
+    answered = replace(
+        asked,
+        **{
+            one.name: getattr(asked, one.name)[came]
+            for one in fields(asked)
+            if isinstance(getattr(asked, one.name), np.ndarray)
+        },
+    )
+    factor = dict(zip(asked.item_ids.tolist(), found.factor.tolist(), strict=True))
+
+    def high(judged: Judged) -> float:
+        kept = even_draw(judged, np.ones(len(judged), dtype=bool), salt="any")
+        return float((judged.probabilities[kept, 0] > 0.7).mean())
+
+    assert high(answered) < 0.2
+    assert high(by_response(answered, factor)) == pytest.approx(0.3, abs=0.03)

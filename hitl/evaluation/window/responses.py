@@ -8,16 +8,18 @@ high for these. Here it is multiplied by what their cell's rate is beside its ba
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, floats, same_length
 
 LEAST_ASKED = 30
 LEAST_ANSWERED = 10
+SAME = 0.1
 EDGES = np.linspace(0.1, 0.9, 9)
 
 
@@ -49,10 +51,15 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Responses:
-    """The cells, and `factor` (N,) of each asked item's: multiply its chance by this."""
+    """The cells, and `factor` (N,) of each asked item's: multiply its chance by this.
+
+    `p_value`: how likely cells differ as much as they do where all answer alike. Where that is more
+    than SAME, they are taken to do so, and all factors are 1: mending what is chance costs labels.
+    """
 
     cells: tuple[Response, ...]
     factor: FloatArray
+    p_value: float
 
 
 def respond(
@@ -69,7 +76,8 @@ def respond(
 
     Bands of a tenth of the score, neighbours joined until each has `least_asked` and
     `least_answered`. Within a band, each language and surface with as many is a cell, and the
-    rest is another. One over the factors has mean one over the answered items.
+    rest is another. One over the factors has mean one over the answered items. Where the cells do
+    not differ by more than chance would have it, every factor is 1.
 
     Args:
         score: shape (N,), in [0, 1], of what was asked; NaN is a band of its own with the lowest.
@@ -81,13 +89,14 @@ def respond(
         BadArrays: shapes differ.
 
     Source: weighting-class adjustment, as in Little and Rubin, Statistical Analysis with Missing
-    Data, 3.3.
+    Data, 3.3; Pearson's chi square of the cells.
     """
     scores, rate = floats("score", score), floats("expected", expected)
     answered: BoolArray = np.asarray(is_answered, dtype=bool)
     same_length(len(scores), language=language, surface=surface, rate=rate, is_answered=answered)
     factor = np.ones(len(scores))
     cells = []
+    distance = 0.0
     tenth = np.searchsorted(EDGES, np.nan_to_num(scores), side="right")
 
     def is_enough(rows: BoolArray) -> bool:
@@ -99,8 +108,14 @@ def respond(
             came = int((rows & answered).sum())
             part = came / wanted if came and wanted > 0.0 else 1.0
             factor[rows] = part
+            spread = float((rate[rows] * (1.0 - rate[rows])).sum())
+            distance += (came - wanted) ** 2 / spread if spread > 0.0 else 0.0
             cells.append(Response(low, high, name, other, int(rows.sum()), came, part))
-    return Responses(tuple(cells), factor)
+    p_value = float(chi2.sf(distance, len(cells) - 1)) if len(cells) > 1 else 1.0
+    if p_value > SAME:
+        factor[:] = 1.0
+        cells = [replace(one, factor=1.0) for one in cells]
+    return Responses(tuple(cells), factor, p_value)
 
 
 def _joined(tenth: NDArray[np.intp], is_enough: Any) -> Iterator[tuple[float, float, BoolArray]]:
