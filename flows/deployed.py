@@ -28,27 +28,17 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from flows.plain import figures, plain
+from flows.events import events_after
+from flows.plain import plain, table_of
 from flows.wiring import open_world
 from hitl import logs
 from hitl.db import AlreadyRunning
 from hitl.errors import HitlError, Malformed, NotYet, Refused, Unavailable
 from hitl.faults import place_of
 
-LABELS_READY = "hitl.labels.ready"
-SNAPSHOT_FROZEN = "hitl.snapshot.frozen"
-CHALLENGER_TRAINED = "hitl.challenger.trained"
-CHALLENGER_DECIDED = "hitl.challenger.decided"
-CHAMPION_PROMOTED = "hitl.champion.promoted"
-CHAMPION_DECIDED = "hitl.champion.decided"
-CERTIFICATES_ISSUED = "hitl.certificates.issued"
-CERTIFICATE_WITHDRAWN = "hitl.certificate.withdrawn"
-DRIFT_ALARMED = "hitl.drift.alarmed"
-RETRAIN_DECIDED = "hitl.retrain.decided"
 SKIPPED = "Skipped"
 
 _PROGRESS_EVERY_SECONDS = 2.0
-_DECISIONS_A_BAR = 10  # while labels speak for training and something else does not
 
 T = TypeVar("T")
 Tick = Callable[[int, int | None], None]
@@ -189,65 +179,6 @@ async def _run(name: str, **parameters: Any) -> dict[str, Any] | State[Any]:
             payload=payload,
         )
     return result
-
-
-def table_of(name: str, report: dict[str, Any]) -> list[dict[str, Any]]:
-    """What a run shows of its report: one line a figure, or for `measure` one line a metric."""
-    if name == "watch_drift":
-        return [
-            {"kind": one["about"]["kind"], "category": one["about"]["category"]}
-            | {"slice": f"{one['about']['slice_name']} {one['about']['slice_value']}".strip()}
-            | {"model": one["about"]["model_version"]}
-            | {key: one[key] for key in ("statistic", "bar", "p_value", "level", "effect")}
-            for one in report["shifts"]
-            if one["code"] is None
-        ]
-    if name != "measure":
-        return [{"figure": key, "value": value} for key, value in figures(report)]
-    return [
-        {"model": model_version}
-        | {key: one[key] for key in ("metric", "category", "kind", "value", "low", "high", "n")}
-        | {"value": one["value"] if one["code"] is None else one["code"]}
-        for model_version, found in report["by_model"].items()
-        for one in found
-        if one["slice_name"] == ""
-    ]
-
-
-def events_after(name: str, result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """What a step's result sets off. A snapshot or a challenger that stood before sets off nothing:
-
-    the run that made it did, and the nightly schedule mends an event that was lost.
-    """
-    report = result["report"]
-    if name == "collect_annotations" and result["new_labels"] >= result["retrain_after"]:
-        # Answers come in by the minute. What was decided on nearly as many need not be again.
-        if result["undecided"] < max(1, result["retrain_after"] // _DECISIONS_A_BAR):
-            return []
-        return [(LABELS_READY, {"labels": result["new_labels"]})]
-    if name == "decide_retrain" and report["retrain"]:
-        # Also of a decision that stood before: freezing twice leaves one snapshot.
-        fired = [one["rule"] for one in report["reasons"] if one["fired"]]
-        return [(RETRAIN_DECIDED, {"labels": report["new_labels"], "reasons": fired})]
-    if name == "watch_drift" and (report["raised"] or report["lasting"]):
-        told = {"raised": report["raised"], "lasting": report["lasting"]}
-        return [(DRIFT_ALARMED, told | {"window_end": report["end"]})]
-    if name == "freeze_snapshot" and report["is_new"]:
-        return [(SNAPSHOT_FROZEN, {"snapshot_id": report["snapshot_id"]})]
-    if name == "train_challenger" and report["is_new"]:
-        return [(CHALLENGER_TRAINED, {"model_version": report["model_version"]})]
-    if name == "shadow" and report["is_first"]:
-        return [(CHALLENGER_DECIDED, {"model_version": report["model_version"]})]
-    if name == "promote_champion" and report["promoted"]:
-        return [(CHAMPION_PROMOTED, {"model_version": report["model_version"]})]
-    if name == "rescore" and report["is_first"]:
-        return [(CHAMPION_DECIDED, {"model_version": report["model_version"]})]
-    if name == "monitor" and (gone := sum(one["is_withdrawn"] for one in report["watched"])):
-        model_version = report["model_version"]
-        return [(CERTIFICATE_WITHDRAWN, {"model_version": model_version, "certificates": gone})]
-    if name == "certify" and any(one["is_new"] for one in report["found"]):
-        return [(CERTIFICATES_ISSUED, {"model_version": report["model_version"]})]
-    return []
 
 
 def _batch_id() -> str:

@@ -33,7 +33,7 @@ from prefect.settings import PREFECT_API_URL
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from flows import deployed
+from flows import deployed, events
 from hitl.errors import Refused, Unavailable
 
 TAG = "hitl"
@@ -98,49 +98,49 @@ def deployments() -> list[RunnerDeployment]:
             deployed.decide_retrain,
             "5 3 * * *",
             [
-                *_on(deployed.LABELS_READY, "retrain"),
-                *_on(deployed.CERTIFICATE_WITHDRAWN, "retrain"),
-                *_on(deployed.DRIFT_ALARMED, "retrain"),
+                *_on(events.LABELS_READY, "retrain"),
+                *_on(events.CERTIFICATE_WITHDRAWN, "retrain"),
+                *_on(events.DRIFT_ALARMED, "retrain"),
             ],
         ),
         (
             deployed.freeze_snapshot,
             "15 3 * * *",
-            _on(deployed.RETRAIN_DECIDED, "freeze-snapshot"),
+            _on(events.RETRAIN_DECIDED, "freeze-snapshot"),
         ),
         (
             deployed.train_challenger,
             "25 3 * * *",
-            _on(deployed.SNAPSHOT_FROZEN, "train-challenger", snapshot_id=frozen),
+            _on(events.SNAPSHOT_FROZEN, "train-challenger", snapshot_id=frozen),
         ),
-        (deployed.shadow, "35 3 * * *", _on(deployed.CHALLENGER_TRAINED, "shadow")),
+        (deployed.shadow, "35 3 * * *", _on(events.CHALLENGER_TRAINED, "shadow")),
         (
             deployed.promote_champion,
             "45 3 * * *",
-            _on(deployed.CHALLENGER_DECIDED, "promote-champion"),
+            _on(events.CHALLENGER_DECIDED, "promote-champion"),
         ),
         (
             deployed.rescore,
             "55 3 * * *",
             [
-                *_on(deployed.CHAMPION_PROMOTED, "rescore"),
-                *_on(deployed.CERTIFICATES_ISSUED, "rescore"),
-                *_on(deployed.CERTIFICATE_WITHDRAWN, "rescore"),
+                *_on(events.CHAMPION_PROMOTED, "rescore"),
+                *_on(events.CERTIFICATES_ISSUED, "rescore"),
+                *_on(events.CERTIFICATE_WITHDRAWN, "rescore"),
             ],
         ),
         (deployed.measure, "30 4 * * *", []),
         (deployed.monitor, "40 4 * * *", []),
         (deployed.watch_drift, "45 4 * * *", []),
         # Certificates are a model's own: a new champion decides nothing alone before it has some.
-        (deployed.certify, "50 4 * * 1", _on(deployed.CHAMPION_DECIDED, "certify")),
+        (deployed.certify, "50 4 * * 1", _on(events.CHAMPION_DECIDED, "certify")),
         (deployed.weekly_page, "0 5 * * 1", []),
         # What a new champion decides is there once it has decided, its certificates a little later.
         (
             deployed.model_page,
             "10 5 * * 1",
             [
-                *_on(deployed.CHAMPION_DECIDED, "model-page"),
-                *_on(deployed.CERTIFICATES_ISSUED, "model-page"),
+                *_on(events.CHAMPION_DECIDED, "model-page"),
+                *_on(events.CERTIFICATES_ISSUED, "model-page"),
             ],
         ),
         (deployed.certify_backlogs, "5 5 * * *", []),

@@ -61,3 +61,26 @@ def _figures(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 def _cut(value: str) -> str:
     return value if len(value) <= LONGEST_VALUE else value[: LONGEST_VALUE - 1] + "…"
+
+
+def table_of(name: str, report: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a run shows of its report: one line a figure, or for `measure` one line a metric."""
+    if name == "watch_drift":
+        return [
+            {"kind": one["about"]["kind"], "category": one["about"]["category"]}
+            | {"slice": f"{one['about']['slice_name']} {one['about']['slice_value']}".strip()}
+            | {"model": one["about"]["model_version"]}
+            | {key: one[key] for key in ("statistic", "bar", "p_value", "level", "effect")}
+            for one in report["shifts"]
+            if one["code"] is None
+        ]
+    if name != "measure":
+        return [{"figure": key, "value": value} for key, value in figures(report)]
+    return [
+        {"model": model_version}
+        | {key: one[key] for key in ("metric", "category", "kind", "value", "low", "high", "n")}
+        | {"value": one["value"] if one["code"] is None else one["code"]}
+        for model_version, found in report["by_model"].items()
+        for one in found
+        if one["slice_name"] == ""
+    ]

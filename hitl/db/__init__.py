@@ -1,4 +1,4 @@
-"""The database: the schema on one page, connections, locks, migrations."""
+"""The database: the schema, connections, locks, migrations."""
 
 from hitl.db.engine import (
     BadDatabaseURL,

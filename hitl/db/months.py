@@ -1,7 +1,7 @@
 """Decisions lie in one partition a month, made when its first decision comes; the rest in another.
 
 A month that was dropped (`retentions`) is not made again. The partitions are in a schema of their
-own, `months`, so that `public` is what hitl/db/schema.py says.
+own, `months`, so that `public` is what hitl/db/schema says.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """How good decisions and models are, with intervals; and whether a challenger may take over."""
 
-from hitl.evaluation.adaptive import Round, Total, levelled_total
 from hitl.evaluation.backlog import (
     BacklogCertificate,
     alpha_of_look,
@@ -124,7 +123,6 @@ __all__ = [
     "RetrainDecision",
     "RetrainRule",
     "RetrainRules",
-    "Round",
     "Scores",
     "Shift",
     "ShiftKind",
@@ -132,7 +130,6 @@ __all__ = [
     "Stability",
     "Standing",
     "Threshold",
-    "Total",
     "TwoSets",
     "UnknownMetric",
     "Verdict",
@@ -171,7 +168,6 @@ __all__ = [
     "label_shift",
     "labels_to_certify",
     "last_bets",
-    "levelled_total",
     "live_reasons",
     "mcnemar_mid_p",
     "mix_shift",

@@ -101,8 +101,9 @@ def levelled(
         batch, epoch: shape (n,), where each label was drawn, and when its item joined.
         chance: shape (n,), to be drawn in that batch; not looked at where the batch drew evenly.
 
-    Source: levelled totals of adaptive rounds, here with the shares A as for even draws; variance
-    of the martingale that the rounds form.
+    Source: Horvitz-Thompson in each round, conditional on the rounds before, which makes their
+    errors uncorrelated; the rounds averaged by the shares A of even draws, which must not depend
+    on what was found. Variance of the martingale that the rounds form.
     """
     reached = [range(b + 1) for b in range(len(draws))] if epochs is None else epochs
     left = np.zeros(max((one.stop for one in reached), default=0))  # V

@@ -144,9 +144,11 @@ _EPOCHS = """
       AND d.is_shadow = :is_shadow AND i.content_at IS NOT NULL
 """
 
-# Of a window that was partly dropped nobody can tell any more which moments its items came from:
-# then any counts.
-_IS_DROPPED = "SELECT coalesce(max(kept_from) > :start, false) FROM retentions"
+
+def is_dropped(tx: Connection, start: datetime) -> bool:
+    """Whether some of what was decided from `start` on was dropped for its age."""
+    kept = "SELECT coalesce(max(kept_from) > :start, false) FROM retentions"
+    return bool(tx.execute(text(kept), {"start": start}).scalar_one())
 
 
 def deciding_models(
@@ -227,7 +229,9 @@ def read_judged(
         chance=chance,
     )
     lived: Iterable[int] = range(len(found.most))
-    if not tx.execute(text(_IS_DROPPED), {"start": start}).scalar_one():
+    # Of a window that was partly dropped nobody can tell any more which moments its items came
+    # from: then any counts.
+    if not is_dropped(tx, start):
         lived = tx.execute(text(_EPOCHS), given | {"moments": list(audit.moments)}).scalars()
     possible = [found.most[k] for k in lived if k < len(found.most) and found.most[k] > 0.0]
     possible += found.most[joined].tolist()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from hitl.evaluation import estimate, thin
+from hitl.evaluation import estimate
 from hitl.evaluation.audit import AuditDraw, Levelled, epochs_of, levelled
 
 TICK = timedelta(microseconds=1)
@@ -214,67 +214,6 @@ def test_uneven_draws_have_the_weights_worked_out_by_hand() -> None:
     assert found.variance[0] == pytest.approx((a / v) ** 2 * 0.6 / 0.16)
     by_answer = 0.25 * found.weight[1] ** 2
     assert found.variance[1] == pytest.approx(((b / v) ** 2 * 0.5 / 0.25 + by_answer) / 0.5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("answered", [1.0, 0.7])
-def test_rounds_that_learn_from_answers_stay_true(answered: float) -> None:
-    """The chances of later rounds follow what earlier answers said; new items keep coming."""
-    rng = np.random.default_rng(20261127)
-    rounds, new, asked, worlds = 4, 800, 80, 250
-    values, naive, truths, covered, kept_share = [], [], [], 0, []
-    for _ in range(worlds):
-        kind = np.zeros(0, dtype=int)
-        violates, joined = np.zeros(0, dtype=bool), np.zeros(0, dtype=int)
-        free, known = np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
-        batch, chance = np.zeros(0, dtype=int), np.zeros(0)
-        draws = []
-        for k in range(rounds):
-            kinds = rng.integers(0, 4, new)
-            kind = np.append(kind, kinds)
-            share = np.array([0.01, 0.03, 0.1, 0.3])[kinds]
-            violates = np.append(violates, rng.random(new) < share)
-            joined, free = np.append(joined, np.full(new, k)), np.append(free, np.ones(new, bool))
-            known = np.append(known, np.zeros(new, bool))
-            batch, chance = np.append(batch, np.zeros(new, int)), np.append(chance, np.zeros(new))
-            # More of the kinds that were found to violate: what makes plain averages wrong.
-            rate = np.array(
-                [(violates[known & (kind == j)].sum() + 1) / ((known & (kind == j)).sum() + 8)
-                 for j in range(4)]
-            )  # fmt: skip
-            pi = 0.5 * asked / free.sum() + 0.5 * asked * rate[kind] / rate[kind][free].sum()
-            drawn = free & (rng.random(len(pi)) < pi)
-            seen = rng.permutation(np.flatnonzero(drawn))[: round(answered * drawn.sum())]
-            free &= ~drawn
-            known[seen], batch[drawn], chance[drawn] = True, k, pi[drawn]
-            pool = int(free.sum() + drawn.sum())
-            least = float(pi[free | drawn].min())
-            draws.append(
-                AuditDraw(pool, int(drawn.sum()), len(seen), mean=asked / pool, least=least)
-            )
-        found = levels(draws, batch=batch[known], epoch=joined[known], chance=chance[known])
-        assert (found.weight <= 1 / found.least_chance * (1 + 1e-9)).all()
-        truth = float(violates.mean())
-        one = estimate(
-            "prevalence", truth=violates[known], flagged=np.zeros(known.sum()),
-            inclusion_probability=1 / found.weight, variance_weight=found.variance,
-            largest_weight=float(found.most.max()),
-        )  # fmt: skip
-        even = thin(1 / found.weight, rng.random(known.sum()), least=found.least_chance)
-        kept_share.append(violates[known][even].sum() - truth * even.sum())
-        assert one.value is not None
-        assert one.low is not None
-        assert one.high is not None
-        values.append(one.value)
-        truths.append(truth)
-        covered += one.low <= truth <= one.high
-        naive.append(float(violates[known].mean()))
-    error = np.array(values) - truths
-
-    assert abs(error.mean()) < 3 * error.std() / np.sqrt(worlds) + 0.0005
-    assert covered >= 0.94 * worlds
-    assert np.mean(naive) > 1.2 * np.mean(truths)
-    assert abs(np.mean(kept_share)) < 3 * np.std(kept_share) / np.sqrt(worlds)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from flows import steps
+from flows.steps import clock
 from flows.wiring import open_world
 from hitl.policy import Policy
 from hitl.recipe import Recipe
@@ -33,7 +34,7 @@ def run_step(
     `skew_seconds` is by how much this process's clock is ahead of the servers'.
     """
     if skew_seconds:
-        steps.datetime = _skewed(timedelta(seconds=skew_seconds))  # type: ignore[attr-defined]
+        clock.datetime = _skewed(timedelta(seconds=skew_seconds))  # type: ignore[attr-defined]
     settings = Settings(
         state=state,
         database_url=SecretStr(database_url),

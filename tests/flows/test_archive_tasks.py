@@ -13,19 +13,11 @@ from flows.keep_annotations import CollectReport
 from hitl import labels
 from hitl.recipe import CollectRecipe, DispatchRecipe, Recipe
 from tests.flows.loops import Loop
-from tests.labelstudio.fake import away, chose
+from tests.labelstudio.fake import away, chose, kill
 
 pytestmark = pytest.mark.postgres
 
 ITEMS = ("a", "b", "c", "d", "e")
-
-
-class Killed(BaseException):
-    """The process dies here."""
-
-
-def kill() -> None:
-    raise Killed
 
 
 class Archive(Loop):

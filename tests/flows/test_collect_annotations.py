@@ -18,13 +18,9 @@ from hitl.policy import Policy
 from hitl.recipe import Recipe
 from hitl.records import EntryId
 from tests.builders import add_entries, add_items, add_policy, make_policy
-from tests.labelstudio.fake import START, FakeLabelStudio, away, chose
+from tests.labelstudio.fake import START, FakeLabelStudio, Killed, away, chose
 
 pytestmark = pytest.mark.postgres
-
-
-class Killed(BaseException):
-    """The process dies here."""
 
 
 class Bench:

@@ -16,9 +16,10 @@ import pytest
 from prefect.states import Failed
 
 from flows import deployed
-from flows.deployed import StepBroke, events_after, table_of
+from flows.deployed import StepBroke
+from flows.events import LABELS_READY, events_after
 from flows.ingest_decisions import IngestReport
-from flows.plain import figures, plain
+from flows.plain import figures, plain, table_of
 from hitl.db import AlreadyRunning
 from hitl.decisions import Counts
 from hitl.errors import NotYet, Refused, Unavailable
@@ -111,7 +112,7 @@ def test_collecting_calls_for_a_decision_once_there_are_enough_new_labels(
 
     found = events_after("collect_annotations", result)
 
-    assert [(deployed.LABELS_READY, payload) for payload in expected] == found
+    assert [(LABELS_READY, payload) for payload in expected] == found
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from prefect.settings import (
 )
 from sqlalchemy import Engine, text
 
-from flows import deployed, deployments, steps
+from flows import deployed, deployments, events, steps
 from hitl.db import connect, migrate, single_flight
 from hitl.errors import Refused, Unavailable
 from hitl.policy import load_policy
@@ -426,7 +426,7 @@ def test_served_runs_start_by_hand_and_by_event_with_the_environment_of_the_serv
     with serving(environment, tmp_path) as runner:
         by_hand = ask(lambda c: start(c, "ingest-decisions/hitl", source=str(source)))
         emit_event(
-            deployed.LABELS_READY,
+            events.LABELS_READY,
             resource={"prefect.resource.id": "hitl.policy.elsewhere"},
             payload={"labels": 200},
         )

@@ -9,17 +9,9 @@ import pytest
 from sqlalchemy import Engine
 
 from tests.flows.loops import Loop
-from tests.labelstudio.fake import chose
+from tests.labelstudio.fake import Killed, chose, kill
 
 pytestmark = pytest.mark.postgres
-
-
-class Killed(BaseException):
-    """The process dies here."""
-
-
-def kill() -> None:
-    raise Killed
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from flows import steps
 from flows.drawing import as_svg, plain_name
 from flows.model_report import ModelReport
 from flows.pages import keep, write
 from flows.rescore import NoChampion
+from flows.steps import reports
 from flows.weekly_report import WeeklyReport
 from hitl.records import ModelVersion
 from hitl.reports import Gallery, Page, Picture, Words, Work
@@ -45,24 +45,24 @@ def test_each_week_and_each_model_has_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weekly, model = WeeklyReport(PAGE, None, WORK, WORK, ()), ModelReport(PAGE, ModelVersion("m1"))
-    monkeypatch.setattr(steps, "weekly_report", lambda *_, **__: weekly)
-    monkeypatch.setattr(steps, "model_report", lambda *_, **__: model)
+    monkeypatch.setattr(reports, "weekly_report", lambda *_, **__: weekly)
+    monkeypatch.setattr(reports, "model_report", lambda *_, **__: model)
 
-    week = steps.keep_weekly_page(make_world(tmp_path), end=NOON)
-    champion = steps.keep_model_page(make_world(tmp_path))
+    week = reports.keep_weekly_page(make_world(tmp_path), end=NOON)
+    champion = reports.keep_model_page(make_world(tmp_path))
 
-    reports = tmp_path / "reports"
-    assert reports / "weekly" / f"{NOON:%Y-%m-%d}" / "weekly.html" == week.path
-    assert reports / "model" / "m1" / "model.html" == champion.path
+    kept = tmp_path / "reports"
+    assert kept / "weekly" / f"{NOON:%Y-%m-%d}" / "weekly.html" == week.path
+    assert kept / "model" / "m1" / "model.html" == champion.path
 
 
 def test_without_a_champion_no_page_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "model_report", lambda *_, **__: ModelReport(PAGE, None))
+    monkeypatch.setattr(reports, "model_report", lambda *_, **__: ModelReport(PAGE, None))
 
     with pytest.raises(NoChampion):
-        steps.keep_model_page(make_world(tmp_path))
+        reports.keep_model_page(make_world(tmp_path))
     assert [] == list(tmp_path.iterdir())
 
 

@@ -251,6 +251,15 @@ class FakeLabelStudio:
 _KEYS = ("id", "result", "completed_by", "was_cancelled", "created_at", "updated_at", "lead_time")
 
 
+class Killed(BaseException):
+    """The process dies here."""
+
+
+def kill() -> None:
+    """For `before` and `after`: so far, and no further."""
+    raise Killed
+
+
 def away(what: str = "answers HTTP 500") -> Callable[[], None]:
     """For `before` and `after`: Label Studio does not answer."""
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from hitl.evaluation.arrays import BoolArray, FloatArray
-from hitl.evaluation.store import Audit
+from hitl.evaluation.store import Audit, is_dropped
 from hitl.policy import Policy
 from hitl.recipe import AUDIT
 from hitl.records import ItemId, ModelVersion
@@ -59,7 +59,6 @@ _IN_WINDOW = """
     AND NOT d.is_shadow
 """
 _SIZE = f"SELECT count(*) FROM decisions d WHERE {_IN_WINDOW}"  # noqa: S608
-_IS_DROPPED = "SELECT coalesce(max(kept_from) > :start, false) FROM retentions"
 # Of items too only those of the draw are looked at: to join ten million takes long.
 _FLAGS = """
     SELECT coalesce(i.surface, 'unknown') AS surface, coalesce(i.language, 'unknown') AS language,
@@ -112,7 +111,7 @@ def count_flags(
     draw by the items' ids is counted. None where a part of the window was dropped.
     """
     given = {"model_version": model_version, "start": start, "end": end}
-    if tx.execute(text(_IS_DROPPED), {"start": start}).scalar_one():
+    if is_dropped(tx, start):
         return None
     size = tx.execute(text(_SIZE), given).scalar_one()
     one_in = 1
