@@ -27,6 +27,7 @@ IntArray = NDArray[np.intp]
 
 ROUNDS = 3
 TOPICS = 30
+FLAGGED = "any"
 HIDDEN_IN_FEW, FEW = 0.6, 5
 """So much of what is hidden lies in so few topics."""
 NOISE = (1.0, 0.5, 0.0)
@@ -95,10 +96,12 @@ def knowable(of: Population, world: World) -> FloatArray:
 
 
 class Audited(NamedTuple):
-    """n answered items of a world, as rows of it, and what each counts for."""
+    """n answered items of a world, as rows of it, and what each counts for. `least_flagged` (n,) is
+    the least chance of anything flagged that is as old as each."""
 
     rows: IntArray
     counts: Levelled
+    least_flagged: FloatArray
     flagged_as_drawn: bool
 
     @property
@@ -153,6 +156,7 @@ def audit(world: World, pool: Pool, *, labels: int, floor: float, rng: Generator
         if floor >= 1.0:
             even = draw_clusters(part, limit=limit, rng=rng)
             asked, chance, spread = even.rows, even.inclusion_probability, (None, None)
+            flagged = {}
         else:
             logits = world.logits[number, there] + lift[world.topic[there]]
             probabilities = (1.0 / (1.0 + np.exp(-logits)))[:, None]
@@ -161,17 +165,27 @@ def audit(world: World, pool: Pool, *, labels: int, floor: float, rng: Generator
             )
             made = draw_allocated(part, worth, limit=limit, floor_share=floor, rng=rng)
             asked, chance = made.rows, made.inclusion_probability
-            spread = made.expected / len(part), made.least
+            spread = made.expected / len(part), made.least()
+            # By another model than the one that is measured nobody knows it.
+            known = not world.improves
+            flagged = {FLAGGED: (0.5, made.least(world.flagged[there]))} if known else {}
         answered = round(world.answered * len(asked))
-        draws.append(AuditDraw(len(part), len(asked), answered, mean=spread[0], least=spread[1]))
+        draws.append(
+            AuditDraw(
+                len(part), len(asked), answered, mean=spread[0], least=spread[1],
+                least_flagged=flagged,
+            )
+        )  # fmt: skip
         free[there[asked]] = False
         drawn.append((there[asked[:answered]], chance[:answered]))
         lift = _lift(world, np.concatenate([one for one, _ in drawn]))
     rows = np.concatenate([one for one, _ in drawn])
     batch = np.repeat(np.arange(ROUNDS), [len(one) for one, _ in drawn])
     chances = np.concatenate([one for _, one in drawn])
-    counts = levelled(draws, batch=batch, epoch=world.joined[rows], chance=chances)
-    return Audited(rows, counts, floor < 1.0 and not world.improves)
+    given = {"batch": batch, "epoch": world.joined[rows], "chance": chances}
+    counts = levelled(draws, **given)
+    among = levelled([one.among_flagged(FLAGGED, 0.5) for one in draws], **given)
+    return Audited(rows, counts, among.least_chance, floor < 1.0 and not world.improves)
 
 
 def _lift(world: World, rows: IntArray) -> FloatArray:

@@ -14,7 +14,7 @@ even audit, and ours are held to be near it.
 
 A second table counts what certificates may use of the same number of labels: exact tests need even
 draws, so labels of uneven chances are thinned to one (`hitl.evaluation.thin`); last, how many
-flagged ones would be left were they thinned among themselves.
+flagged ones are left where these are thinned among themselves, as for certificates of precision.
 Options: `--worlds 10`. Exit 1 if a bar is missed.
 """
 
@@ -226,9 +226,7 @@ def thinned(console: Console, of: Population, *, worlds: int, number: int) -> No
             flagged, violating = world.flagged[found.rows], world.violating[found.rows]
             chance, uniform = found.inclusion_probability, rng.random(len(found.rows))
             kept = thin(chance, uniform, least=found.counts.least_chance)
-            epoch = world.joined[found.rows][flagged]
-            least = np.array([min(chance[flagged][epoch == one], default=1.0) for one in range(3)])
-            alone = thin(chance[flagged], uniform[flagged], least=least[epoch])
+            alone = thin(chance[flagged], uniform[flagged], least=found.least_flagged[flagged])
             counts.append(
                 [kept.sum(), (kept & violating).sum(), flagged.sum(), (kept & flagged).sum(),
                  alone.sum()]

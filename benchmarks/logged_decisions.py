@@ -190,7 +190,7 @@ def replayed(log: Log, *, run: int) -> dict[ModelVersion, Figures]:
         nothing = np.zeros(len(there), dtype=np.int64)
         candidates = Candidates(
             log.item_ids[there], log.item_ids[there], log.newest[number, there],
-            nothing.astype(bool), nothing, names[there], end,
+            nothing.astype(bool), nothing.astype(bool), nothing, names[there], end,
         )  # fmt: skip
         crowd = Crowd(candidates, np.arange(len(there)), nothing.astype(bool))
         made = draw_audits(

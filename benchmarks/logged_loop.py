@@ -21,7 +21,7 @@ from flows.ingest_decisions import ingest_decisions
 from flows.measure import measure
 from flows.select_batch import select_batch
 from hitl.db import begin, schema
-from hitl.evaluation.store import Measurement
+from hitl.evaluation.measurements import Measurement
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
 from hitl.records import BatchId, EntryId, EntryState, ModelVersion

@@ -44,7 +44,7 @@ from benchmarks.queue_ground import make_database, server
 from benchmarks.sampler_report import Bars
 from hitl.db import connect, migrate
 from hitl.evaluation import wilson
-from hitl.evaluation.store import Measurement
+from hitl.evaluation.measurements import Measurement
 from hitl.records import ModelVersion
 
 SHARED = Path(os.environ.get("HITL_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -34,6 +34,7 @@ class Certified:
     review. None: that side has no certificate, and `missing` says what it takes.
 
     `labels` even draws carried it; `review_load` is the share of them between the thresholds.
+    `flagged` even draws of what is flagged alone carried its precision; None: those of all did.
     `is_new`: False where nothing was asked that had not been answered before.
     """
 
@@ -44,6 +45,7 @@ class Certified:
     block_from: float | None
     review_load: float
     labels: int
+    flagged: int | None
     attempt: int
     is_new: bool
     missing: tuple[str, ...]
@@ -60,12 +62,14 @@ class CertifyReport:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """The even draws that answer for one subject."""
+    """The even draws that answer for one subject; and those of what is flagged alone, where
+    thinning these among themselves keeps more of them."""
 
     subject: registry.Subject
     obligation: Obligation
     scores: NDArray[np.float64]
     truth: NDArray[np.float64]
+    flagged: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     evidence: str
 
 
@@ -75,9 +79,11 @@ def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> Certify
     Audit labels never train, and their chances are known. Where these differ (some answers narrow
     a promise more, items that waited longer had more draws, and some are answered more often than
     others) they are thinned to an even draw, if need be of the items that had waited for some
-    draws; of near copies one counts. The k-th attempt for a model may err by 6 / (pi k)^2 of what
-    the policy allows, so that all attempts together err no more; the same labels again are no new
-    attempt.
+    draws; of near copies one counts. What is flagged is mostly drawn more often than the rest: for
+    precision it is thinned to an even draw of its own, where that keeps more.
+
+    The k-th attempt for a model may err by 6 / (pi k)^2 of what the policy allows, so that all
+    attempts together err no more; the same labels again are no new attempt.
 
     Raises:
         NoChampion: nothing was promoted yet.
@@ -112,14 +118,25 @@ def certify(engine: Engine, *, policy: Policy, recipe: CertifyRecipe) -> Certify
     return CertifyReport(champion.model_version, len(judged), tuple(found))
 
 
-def even_draw(judged: Judged, rows: NDArray[np.bool_], *, salt: str) -> NDArray[np.intp]:
-    """Of these rows, those of an even draw of questions."""
+def even_draw(
+    judged: Judged,
+    rows: NDArray[np.bool_],
+    *,
+    salt: str,
+    least: NDArray[np.float64] | None = None,
+) -> NDArray[np.intp]:
+    """Of these rows, those of an even draw of questions.
+
+    `least` (N,): the least chance of any item of the kind that all these rows are of; default: of
+    any item.
+    """
     at = np.flatnonzero(rows)
     if not len(at):
         return at
     numbers = keyed(judged, at, salt=salt)
     chance = judged.inclusion_probability[at] * judged.stands_for[at]
-    return at[evaluation.thin(chance, numbers, least=judged.least_chance[at])]
+    floor = judged.least_chance if least is None else least
+    return at[evaluation.thin(chance, numbers, least=floor[at])]
 
 
 def keyed(judged: Judged, at: NDArray[np.intp], *, salt: str) -> NDArray[np.float64]:
@@ -147,12 +164,20 @@ def questions(judged: Judged, policy: Policy, *, by: str, salt: str) -> Iterator
         for value, rows in slices(judged, by):
             kept = even_draw(judged, known & rows, salt=salt)
             scores, truth = judged.probabilities[kept, k], judged.truth[kept, k]
+            high = known & rows & (judged.probabilities[:, k] >= category.threshold)
+            own = even_draw(judged, high, salt=salt, least=judged.least_flagged[:, k])
+            flagged = None
+            if len(own) > np.count_nonzero(scores >= category.threshold):
+                flagged = judged.probabilities[own, k], judged.truth[own, k]
             digest = hashlib.sha256(repr(category.obligation).encode())
             digest.update("\0".join(map(str, judged.item_ids[kept])).encode())
             digest.update(scores.tobytes() + truth.tobytes())
+            if flagged:
+                digest.update("\0".join(map(str, judged.item_ids[own])).encode())
+                digest.update(flagged[0].tobytes() + flagged[1].tobytes())
             yield _Question(
                 registry.Subject(category.id, by, value), category.obligation, scores, truth,
-                digest.hexdigest(),
+                flagged, digest.hexdigest(),
             )  # fmt: skip
 
 
@@ -175,12 +200,14 @@ def _attempt(
         recall=obligation.recall,
         confidence=evaluation.confidence_of_attempt(obligation.confidence, attempt),
         starts=recipe.starts,
+        flagged=question.flagged,
     )
+    flagged = len(question.flagged[0]) if question.flagged else None
     if is_new:
         registry.issue(
             tx,
             question.subject,
-            list(_findings(band, len(question.scores), obligation.precision, obligation.recall)),
+            list(_findings(band, obligation, labels=len(question.scores), flagged=flagged)),
             policy=policy,
             model_version=model_version,
             attempt=attempt,
@@ -196,6 +223,7 @@ def _attempt(
         band.block_from if band.precision else None,
         band.review_load,
         len(question.scores),
+        flagged,
         attempt,
         is_new,
         tuple(map(str, band.missing)),
@@ -203,12 +231,12 @@ def _attempt(
 
 
 def _findings(
-    band: evaluation.Band, labels: int, precision: float | None, recall: float | None
+    band: evaluation.Band, obligation: Obligation, *, labels: int, flagged: int | None
 ) -> Iterator[registry.Finding]:
     missing = {one.metric: one for one in band.missing}
-    for metric, at_least, found, value in (
-        ("precision", precision, band.precision, band.block_from),
-        ("recall", recall, band.recall, band.allow_below),
+    for metric, at_least, found, value, tried_on in (
+        ("precision", obligation.precision, band.precision, band.block_from, flagged or labels),
+        ("recall", obligation.recall, band.recall, band.allow_below, labels),
     ):
         if at_least is None:
             continue
@@ -218,7 +246,7 @@ def _findings(
             at_least=at_least,
             confidence=band.confidence,
             threshold=value if found else None,
-            n=found.n if found else labels,
+            n=found.n if found else tried_on,
             n_errors=found.n_errors if found else 0,
             shortfall=str(gap) if gap else None,
             more_labels=gap.more if gap else None,

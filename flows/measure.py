@@ -32,7 +32,8 @@ from hitl.evaluation import (
     wilson,
     without_reviewer_error,
 )
-from hitl.evaluation.store import Measurement, deciding_models, read_audit, record_measurements
+from hitl.evaluation.measurements import Measurement, record_measurements
+from hitl.evaluation.store import deciding_models, read_audit
 from hitl.evaluation.window import Response
 from hitl.policy import Policy
 from hitl.recipe import KnownAnswers, MeasureRecipe

@@ -141,6 +141,8 @@ def by_response(judged: Judged, factor: Mapping[str, float]) -> Judged:
         variance_weight=spread,
         least_chance=judged.least_chance * least,
         evenness=judged.evenness * least / own,
+        least_flagged=judged.least_flagged * least,
+        evenness_flagged=judged.evenness_flagged * least / own[:, None],
         largest_weight=None if largest is None else largest / least,
     )
 

@@ -110,7 +110,10 @@ def _watch(
     concerns = scores >= threshold if finding.metric == "precision" else truth == 1.0
     # Even within the batch that drew it, whatever comes later: what was looked at once stays.
     numbers = keyed(judged, np.arange(len(judged)), salt=model_version)
-    kept_rows = np.flatnonzero(rows & late & known & concerns & (numbers < judged.evenness))
+    evenness = judged.evenness
+    if finding.metric == "precision" and threshold >= policy.category[k].threshold:
+        evenness = judged.evenness_flagged[:, k]  # all that concerns it is flagged
+    kept_rows = np.flatnonzero(rows & late & known & concerns & (numbers < evenness))
     order = sorted(kept_rows, key=lambda at: (judged.answered_at[at], str(judged.item_ids[at])))
     held = truth == 1.0 if finding.metric == "precision" else scores >= threshold
     kept = held[order].astype(np.float64)

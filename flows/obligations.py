@@ -171,7 +171,7 @@ def _missing(tries: Sequence[Certificate]) -> tuple[str, str, int | None]:
         more = finding.more_labels
         if more is None:
             return finding.shortfall, "the model must learn first", None
-        kind = "violating items" if finding.metric == "recall" else "even draws"
+        kind = "violating items" if finding.metric == "recall" else "labels"
         return finding.shortfall, f"{more:,} more {kind}", more
     if last.withdrawn_at is not None:
         day = f"withdrawn on {last.withdrawn_at:%Y-%m-%d}"

@@ -184,8 +184,7 @@ def select_batch(
                 recipe=recipe,
                 model_version=preferred,
                 seed=seed,
-                plan=rule.model_dump(mode="json")
-                | ({"audit_draw": audits.draw} if audits.draw else {}),
+                plan=rule.model_dump(mode="json") | audits.plan,
                 size_wanted=size,
                 read_at=candidates.read_at,
                 chosen=kept,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -72,12 +73,21 @@ def clusters_to_part(
 
 @dataclass(frozen=True, slots=True)
 class Audits:
-    """The audit's picks, and the items that stand aside, each for one of them. `draw`: of chances
-    that differ, the `mean` over the pool and the `least`."""
+    """The audit's picks, and the items that stand aside, each for one of them.
+
+    Of chances that differ, `draw` has the `mean` over the pool and the `least`; and `flagged`, of
+    each category, the `least` of what the preferred model flags, or might, `from` its threshold on.
+    """
 
     picks: tuple[Pick, ...]
     aside: dict[ItemId, ItemId]
     draw: dict[str, float] = field(default_factory=dict)
+    flagged: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the batch's plan keeps of it; nothing where all chances are alike."""
+        return {"audit_draw": self.draw | {"flagged": self.flagged}} if self.draw else {}
 
 
 def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, floor: float, seed: int) -> Audits:
@@ -98,12 +108,18 @@ def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, floor: float, s
     columns = columns_of(measuring.candidates, policy)
     drawn: AllocatedDraw | ClusterDraw
     draw: dict[str, float] = {}
+    flagged: dict[str, dict[str, float]] = {}
     if floor >= 1.0 or not columns:
         drawn = draw_clusters(pool, limit=limit, rng=rng)
     else:
         worth = _worth_of_audits(measuring.candidates, policy, pool, columns)
         drawn = draw_allocated(pool, worth, limit=limit, floor_share=floor, rng=rng)
-        draw = {"mean": drawn.expected / max(len(pool), 1), "least": drawn.least}
+        draw = {"mean": drawn.expected / max(len(pool), 1), "least": drawn.least()}
+        flagged = {
+            category: {"from": threshold, "least": drawn.least(rows)}
+            for category, threshold, rows in _possibly_flagged(measuring.candidates, policy)
+            if rows.any()
+        }
     names = measuring.candidates.item_ids
     picks = [
         Pick(
@@ -117,7 +133,17 @@ def draw_audits(measuring: Crowd, policy: Policy, *, limit: int, floor: float, s
         for rank, row in enumerate(drawn.rows.tolist())
     ]
     aside = zip(names[drawn.aside].tolist(), names[drawn.aside_for].tolist(), strict=True)
-    return Audits(tuple(picks), {ItemId(one): ItemId(asked) for one, asked in aside}, draw)
+    stand_aside = {ItemId(one): ItemId(asked) for one, asked in aside}
+    return Audits(tuple(picks), stand_aside, draw, flagged)
+
+
+def _possibly_flagged(
+    candidates: Candidates, policy: Policy
+) -> Iterator[tuple[str, float, NDArray[np.bool_]]]:
+    """Of each category, its threshold and all but those that the preferred model does not flag."""
+    for column, category in enumerate(policy.category):
+        below = candidates.by_preferred & (candidates.probabilities[:, column] < category.threshold)
+        yield category.id, category.threshold, ~below
 
 
 def _worth_of_audits(

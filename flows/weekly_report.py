@@ -19,7 +19,7 @@ from flows.obligations_page import obligations_blocks
 from flows.pages import SEED
 from hitl import registry
 from hitl.db import begin
-from hitl.evaluation.store import Measurement
+from hitl.evaluation.measurements import Measurement
 from hitl.policy import Policy
 from hitl.recipe import CertifyRecipe
 from hitl.records import ModelVersion

@@ -13,7 +13,7 @@ from scipy.special import gammaln
 from sampling.draws import lowest_rows
 from sampling.errors import BadBudget
 from sampling.ids import KEY_BYTES
-from sampling.pool import FloatArray, IntArray, Pool
+from sampling.pool import BoolArray, FloatArray, IntArray, Pool
 from sampling.probability import poisson_probabilities
 
 
@@ -67,8 +67,7 @@ class AllocatedDraw:
     """A draw of fixed size with uneven chances, in which one of each cluster is asked.
 
     As `ClusterDraw`, but `inclusion_probability` (K,) is how likely the asked item, and each that
-    stands aside for it, was to be *drawn*. `expected` is the sum of all chances, and no item of
-    the pool had less than `least`.
+    stands aside for it, was to be *drawn*. `chances` (N,) are those of all items of the pool.
     """
 
     rows: IntArray
@@ -76,8 +75,17 @@ class AllocatedDraw:
     aside: IntArray
     aside_for: IntArray
     inclusion_probability: FloatArray
-    expected: float
-    least: float
+    chances: FloatArray
+
+    @property
+    def expected(self) -> float:
+        """The sum of all chances."""
+        return float(self.chances.sum())
+
+    def least(self, rows: BoolArray | None = None) -> float:
+        """The smallest chance, of all items or of these (N,); 1 of none."""
+        among = self.chances if rows is None else self.chances[rows]
+        return float(among.min(initial=1.0))
 
 
 def draw_allocated(
@@ -121,8 +129,7 @@ def draw_allocated(
     return AllocatedDraw(
         *asked,
         inclusion_probability=chance[asked.rows],
-        expected=float(chance.sum()),
-        least=float(chance.min(initial=1.0)),
+        chances=chance,
     )
 
 

@@ -43,7 +43,17 @@ def certify(as_json: AsJson = False) -> None:
         return
     show_table(
         f"{report.model_version}, {report.labels:,} audit labels",
-        ("category", "where", "allow below", "block from", "review", "labels", "attempt", ""),
+        (
+            "category",
+            "where",
+            "allow below",
+            "block from",
+            "review",
+            "labels",
+            "of flagged",
+            "attempt",
+            "",
+        ),
         [
             (
                 one.category,
@@ -52,6 +62,7 @@ def certify(as_json: AsJson = False) -> None:
                 "-" if one.block_from is None else f"{one.block_from:.4g}",
                 f"{one.review_load:.0%}",
                 one.labels,
+                "-" if one.flagged is None else one.flagged,
                 one.attempt,
                 "" if one.is_new else "as before",
             )

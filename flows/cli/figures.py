@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from flows.cli.output import say, show_table
 from flows.measure import BY_VIEWS, CORRECTED, RESPONSE, MeasureReport
 from hitl.evaluation import METRICS
-from hitl.evaluation.store import Measurement
+from hitl.evaluation.measurements import Measurement
 from hitl.evaluation.window import Response
 
 NAMES = {

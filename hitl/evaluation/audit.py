@@ -8,8 +8,8 @@ candidate for some days only (`selection.within_days`), it had the chances of th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import numpy as np
@@ -29,7 +29,8 @@ class AuditDraw:
     `aside` more were drawn with them, near copies of one that is asked for all. Items that were
     drawn and given back unanswered are in none of these. Where chances were uneven, `mean` is their
     mean over the pool and `least` the smallest of them, both before any answer; else None. `kept`
-    is the part of all draws that was not given back.
+    is the part of all draws that was not given back. `least_flagged` has, by category, a threshold
+    and the least chance of all that the batch's model flags, or might, from there on.
     """
 
     pool: int
@@ -39,6 +40,7 @@ class AuditDraw:
     mean: float | None = None
     least: float | None = None
     kept: float = 1.0
+    least_flagged: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def chance(self) -> float:
@@ -56,6 +58,16 @@ class AuditDraw:
     def counts(self) -> bool:
         """Whether enough is answered for its labels to measure."""
         return self.asked > 0 and self.answered >= LEAST_ANSWERED * self.asked
+
+    def among_flagged(self, category: str, threshold: float) -> AuditDraw:
+        """The same draw, of what its model flags for the category from this threshold on.
+
+        What is told of another threshold holds if it is no higher; else that of everything does.
+        """
+        told = self.least_flagged.get(category)
+        if self.least is None or told is None or told[0] > threshold:
+            return self
+        return replace(self, least=max(told[1], self.least))
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,11 +28,12 @@ class Shortfall:
     """Why an obligation has no threshold, and what would settle it.
 
     `more` labels of this kind: `even` draws from everything; `violating`, those of them that turn
-    out to violate. None: no number of them would, as long as labels say what they say now.
+    out to violate; `flagged`, even draws from what scores high. None: no number of them would, as
+    long as labels say what they say now.
     """
 
     metric: Literal["precision", "recall"]
-    kind: Literal["violating", "even"]
+    kind: Literal["violating", "even", "flagged"]
     more: int | None
     words: str
 
@@ -136,6 +137,7 @@ def certify_band(
     recall: float | None,
     confidence: float,
     starts: int = 1,
+    flagged: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Band:
     """The band that sends the fewest items to review while both obligations hold.
 
@@ -151,6 +153,9 @@ def certify_band(
         recall: of what violates, at least this share must be reviewed or blocked; None: nothing is
             allowed without a person.
         starts: see `certify_precision`.
+        flagged: scores and truth, shape (M,) each, of items drawn evenly from all that score as
+            high as the lowest of some threshold; precision is then tested on these, and nothing
+            below that threshold is blocked. For where what scores high is drawn more often.
 
     Raises:
         BadArrays, BadLevel: impossible numbers.
@@ -160,16 +165,23 @@ def certify_band(
     level("confidence", confidence)
     known = ~np.isnan(violating)
     found, violating = found[known], violating[known]
+    high, high_violating = found, violating
+    if flagged is not None:
+        high, high_violating = floats("flagged", flagged[0]), answers("flagged", flagged[1])
+        same_length(len(high), flagged=high_violating)
+        known = ~np.isnan(high_violating)
+        high, high_violating = high[known], high_violating[known]
     both = precision is not None and recall is not None
     each = 1.0 - (1.0 - confidence) / 2.0 if both else confidence
     block = allow = None
     missing: list[Shortfall] = []
     if precision is not None:
         block = certify_precision(
-            found, violating, at_least=precision, confidence=each, starts=starts
+            high, high_violating, at_least=precision, confidence=each, starts=starts
         )
         if block is None:
-            missing.append(_without_precision(found, violating, precision, each))
+            kind: Literal["even", "flagged"] = "even" if flagged is None else "flagged"
+            missing.append(_without_precision(high, high_violating, precision, each, kind))
     if recall is not None:
         allow = certify_recall(found[violating == 1.0], at_least=recall, confidence=each)
         if not math.isfinite(allow.value):
@@ -206,16 +218,21 @@ def _passes(rate: float, n: int, at_least: float, confidence: float) -> bool:
 
 
 def _without_precision(
-    scores: FloatArray, violating: FloatArray, at_least: float, confidence: float
+    scores: FloatArray,
+    violating: FloatArray,
+    at_least: float,
+    confidence: float,
+    kind: Literal["even", "flagged"],
 ) -> Shortfall:
+    draws_of = "even draws" if kind == "even" else "even draws of what is flagged"
     least = smallest_sample(at_least, confidence)
     n = len(scores)
     if n < least:
         words = (
             f"precision of {at_least:g} needs {least} labels among the highest scores, and there "
-            f"are {n} in all: {least - n} more"
+            f"are {n} {'in all' if kind == 'even' else 'of what is flagged'}: {least - n} more"
         )
-        return Shortfall("precision", "even", least - n, words)
+        return Shortfall("precision", kind, least - n, words)
     # Of every run of highest scores: how many even draws would fill it well enough?
     errors = np.cumsum(1.0 - violating[np.argsort(-scores, kind="stable")]).astype(int)
     runs = np.unique(np.geomspace(_SHORTEST_RUN, n, 60).astype(int))
@@ -235,14 +252,14 @@ def _without_precision(
             f"are pure enough for a precision of {at_least:g}: the model does not put what "
             "violates on top, and must learn more before more audit labels would help"
         )
-        return Shortfall("precision", "even", None, words)
+        return Shortfall("precision", kind, None, words)
     wanted, run = min(draws)
     more = max(math.ceil(wanted) - n, 1)
     words = (
         f"of {n} labels the {run} highest scores are pure enough for a precision of {at_least:g}, "
-        f"too few to be sure; about {n + more} even draws are needed: {more} more"
+        f"too few to be sure; about {n + more} {draws_of} are needed: {more} more"
     )
-    return Shortfall("precision", "even", more, words)
+    return Shortfall("precision", kind, more, words)
 
 
 def _without_recall(positives: int, at_least: float, confidence: float) -> Shortfall:

@@ -6,15 +6,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, delete, insert, text
+from sqlalchemy import Connection, text
 
-from hitl.db.schema import measurements
 from hitl.evaluation.audit import AuditDraw, epochs_of, levelled
-from hitl.policy import Policy
+from hitl.policy import Category, Policy
 from hitl.recipe import AUDIT
 from hitl.records import BatchId, ModelVersion
 
@@ -50,6 +50,8 @@ class Judged:
     `variance_weight` (N,) goes with it. No item that the model decided on could have counted for
     more than `largest_weight`, and no question of the same age as a row's for more than one over
     `least_chance` (N,). `evenness` (N,) is the least chance of the batch that drew it over its own.
+    `least_flagged` and `evenness_flagged` (N, C) are the same among what this model flags for each
+    category, from the policy's threshold on; they hold for items that it scores so, no others.
     `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as last told; NaN where
     nobody told. `flagged_as_drawn`: all were drawn by this very model's scores, so that what it
     flags had higher chances.
@@ -62,6 +64,8 @@ class Judged:
     variance_weight: FloatArray
     least_chance: FloatArray
     evenness: FloatArray
+    least_flagged: FloatArray
+    evenness_flagged: FloatArray
     language: NDArray[Any]
     surface: NDArray[Any]
     stands_for: FloatArray
@@ -75,25 +79,6 @@ class Judged:
         return len(self.item_ids)
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One stored figure: a value with its interval, or a code in its place."""
-
-    metric: str
-    category: str
-    slice_name: str
-    slice_value: str
-    kind: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    n_effective: float | None
-    code: str | None
-    method: str
-    unstable: bool = False
-
-
 # Withdrawn entries gave their items back to the pool: they count as never drawn.
 _AUDITS = """
     SELECT b.batch_id, b.read_at, b.model_version, b.measuring_pool_size AS pool,
@@ -104,6 +89,7 @@ _AUDITS = """
            count(*) AS drawn,
            (b.plan -> 'audit_draw' ->> 'mean')::float8 AS mean,
            (b.plan -> 'audit_draw' ->> 'least')::float8 AS least,
+           b.plan -> 'audit_draw' -> 'flagged' AS flagged,
            count(*) FILTER (WHERE l.entry_id IS NOT NULL) AS answered,
            count(*) FILTER (WHERE e.state IN ('waiting', 'dispatched', 'adjudicating')) AS waiting
     FROM batches b
@@ -191,7 +177,11 @@ def _draw(row: Any) -> AuditDraw:
     # Given back is given back by chance: what is left was drawn with so much less.
     kept = row.asked / row.drawn
     mean, least = (None if one is None else one * kept for one in (row.mean, row.least))
-    return AuditDraw(row.pool, row.asked, row.answered, row.aside, mean, least, kept)
+    flagged = {
+        category: (float(one["from"]), float(one["least"]) * kept)
+        for category, one in (row.flagged or {}).items()
+    }
+    return AuditDraw(row.pool, row.asked, row.answered, row.aside, mean, least, kept, flagged)
 
 
 def read_judged(
@@ -221,13 +211,9 @@ def read_judged(
         [row.inclusion_probability * one.kept for row, one in zip(rows, drawn, strict=True)],
         dtype=float,
     )
-    found = levelled(
-        audit.draws,
-        audit.epochs,
-        batch=batch,
-        epoch=joined,
-        chance=chance,
-    )
+    level = partial(levelled, epochs=audit.epochs, batch=batch, epoch=joined, chance=chance)
+    found = level(audit.draws)
+    flagged = [_among_flagged(audit, model_version, category) for category in policy.category]
     lived: Iterable[int] = range(len(found.most))
     # Of a window that was partly dropped nobody can tell any more which moments its items came
     # from: then any counts.
@@ -250,10 +236,9 @@ def read_judged(
         inclusion_probability=1.0 / (found.weight * stands_for),
         variance_weight=_of_copies(found.weight, found.variance, stands_for),
         least_chance=found.least_chance,
-        evenness=np.array(
-            [one.least / own if one.least else 1.0 for one, own in zip(drawn, chance, strict=True)],
-            dtype=float,
-        ).clip(max=1.0),
+        evenness=_evenness(audit.draws, batch, chance),
+        least_flagged=_columns(level(draws).least_chance for draws in flagged),
+        evenness_flagged=_columns(_evenness(draws, batch, chance) for draws in flagged),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
         stands_for=stands_for,
@@ -273,6 +258,27 @@ def read_judged(
     )
 
 
+def _among_flagged(
+    audit: Audit, model_version: ModelVersion, category: Category
+) -> list[AuditDraw]:
+    """The draws, of what this model flags; of another model's nobody knows what it gave to that."""
+    return [
+        draw.among_flagged(category.id, category.threshold) if model == model_version else draw
+        for draw, model in zip(audit.draws, audit.models, strict=True)
+    ]
+
+
+def _evenness(
+    draws: Sequence[AuditDraw], batch: NDArray[np.intp], chance: FloatArray
+) -> FloatArray:
+    least = np.array([draw.least or np.inf for draw in draws], dtype=float)
+    return np.minimum(least[batch] / chance, 1.0) if len(batch) else np.zeros(0)
+
+
+def _columns(found: Iterable[FloatArray]) -> FloatArray:
+    return np.stack(list(found), axis=1)
+
+
 def _of_copies(weight: FloatArray, variance: FloatArray, copies: FloatArray) -> FloatArray:
     """The variance where one answer counts for several: they were not drawn independently."""
     alone = weight * (weight - 1.0)
@@ -286,51 +292,3 @@ def _epoch(audit: Audit, batch: int, content_at: datetime) -> int:
     # It was there for the batch that drew it, whatever two clocks say of that moment.
     could = audit.epochs[batch]
     return min(max(bisect_left(audit.moments, content_at), could.start), could.stop - 1)
-
-
-def record_measurements(
-    tx: Connection,
-    found: Sequence[Measurement],
-    *,
-    policy: Policy,
-    model_version: ModelVersion,
-    start: datetime,
-    end: datetime,
-) -> None:
-    """Store a window's figures in place of those that stand: later labels count too."""
-    tx.execute(
-        delete(measurements).where(
-            measurements.c.policy_id == policy.policy_id,
-            measurements.c.model_version == model_version,
-            measurements.c.window_start == start,
-            measurements.c.window_end == end,
-        )
-    )
-    if not found:
-        return
-    key = {
-        "policy_id": policy.policy_id,
-        "model_version": model_version,
-        "window_start": start,
-        "window_end": end,
-    }
-    rows = [
-        key
-        | {
-            "metric": one.metric,
-            "category": one.category,
-            "slice_name": one.slice_name,
-            "slice_value": one.slice_value,
-            "kind": one.kind,
-            "value": one.value,
-            "low": one.low,
-            "high": one.high,
-            "n": one.n,
-            "n_effective": one.n_effective,
-            "unstable": one.unstable,
-            "code": one.code,
-            "method": one.method,
-        }
-        for one in found
-    ]
-    tx.execute(insert(measurements), rows)

@@ -21,15 +21,17 @@ class Candidates:
 
     `probabilities` (N, C) come from each item's newest decision by the preferred model, else by
     any; NaN where that model does not know the category. `in_band` (N,) tells which rows lie in
-    a category's review band or have no decision at all. `characters` (N,) is how long each text
-    is. `slices` (N,) is the value of the column that was asked for beside, "" where none was or it
-    is not known. `read_at` is the database's clock just before they were read.
+    a category's review band or have no decision at all, `by_preferred` (N,) which the preferred
+    model decided on. `characters` (N,) is how long each text is. `slices` (N,) is the value of the
+    column that was asked for beside, "" where none was or it is not known. `read_at` is the
+    database's clock just before they were read.
     """
 
     item_ids: NDArray[Any]
     group_ids: NDArray[Any]
     probabilities: FloatArray
     in_band: NDArray[np.bool_]
+    by_preferred: NDArray[np.bool_]
     characters: NDArray[np.int64]
     slices: NDArray[Any]
     read_at: datetime
@@ -44,6 +46,7 @@ class Candidates:
             self.group_ids[rows],
             self.probabilities[rows],
             self.in_band[rows],
+            self.by_preferred[rows],
             self.characters[rows],
             self.slices[rows],
             self.read_at,

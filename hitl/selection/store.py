@@ -56,10 +56,11 @@ class BatchExists(Refused):
 # never what all decisions do (tests/selection/test_candidates_plan.py).
 _CANDIDATES = """
     SELECT i.item_id, coalesce(i.group_id, i.content_hash) AS group_id,
-           length(i.text) AS characters, {slice} AS slice, {columns}
+           length(i.text) AS characters, {slice} AS slice, d.by_preferred, {columns}
     FROM items i
     LEFT JOIN LATERAL (
-        SELECT d.probabilities FROM decisions d WHERE d.item_id = i.item_id AND NOT d.is_shadow
+        SELECT d.probabilities, {by_preferred} AS by_preferred
+        FROM decisions d WHERE d.item_id = i.item_id AND NOT d.is_shadow
         ORDER BY {preferred_first} d.decided_at DESC, d.model_version DESC LIMIT 1
     ) d ON true
     WHERE i.text IS NOT NULL {is_recent}
@@ -98,6 +99,7 @@ def candidates_query(
         slice=_SLICES[by],
         is_taken=_IS_TAKEN,
         is_recent="AND i.content_at > %(since)s" if since else "",
+        by_preferred="(d.model_version = %(preferred)s)::int" if preferred else "0",
         preferred_first="(d.model_version = %(preferred)s) DESC," if preferred else "",
     )
     names = {f"category_{k}": one.id for k, one in enumerate(policy.category)}
@@ -136,6 +138,7 @@ def read_candidates(
         group_ids=found["group_id"].to_numpy(),
         probabilities=probabilities,
         in_band=np.logical_or(inside, np.isnan(probabilities).all(axis=1)),
+        by_preferred=found["by_preferred"].to_numpy() > 0,
         characters=found["characters"].to_numpy(),
         slices=found["slice"].to_numpy(),
         read_at=read_at,
@@ -145,7 +148,7 @@ def read_candidates(
 def _read(file: IO[bytes], *, scores: int) -> pa.Table:
     """Columns of the candidates' CSV; a number that is not there is NaN."""
     kinds = {"item_id": pa.string(), "group_id": pa.string(), "characters": pa.int64()}
-    kinds["slice"] = pa.string()
+    kinds |= {"slice": pa.string(), "by_preferred": pa.float64()}
     kinds |= {f"p_{k}": pa.float64() for k in range(scores)}
     return pacsv.read_csv(
         file,

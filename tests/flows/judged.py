@@ -23,6 +23,8 @@ def make_judged(
         variance_weight=np.full(n, (1.0 - chance) / chance**2),
         least_chance=np.full(n, chance),
         evenness=np.ones(n),
+        least_flagged=np.full(np.shape(probabilities), chance),
+        evenness_flagged=np.ones(np.shape(probabilities)),
         language=np.full(n, language, dtype=object),
         surface=np.full(n, "posts", dtype=object),
         stands_for=np.ones(n),

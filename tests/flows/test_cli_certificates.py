@@ -16,9 +16,19 @@ from flows.cli import app, certificates
 from flows.monitor import MonitorReport, Watched
 from hitl.records import ModelVersion
 
-HATE = Certified("hate", "", "", 0.0312, 0.9127, 0.14, 1204, 1, True, ())
+HATE = Certified("hate", "", "", 0.0312, 0.9127, 0.14, 1204, 312, 1, True, ())
 INSULT = Certified(
-    "insult", "language", "de", None, None, 1.0, 90, 2, False, ("recall of 0.9 needs 36 more",)
+    "insult",
+    "language",
+    "de",
+    None,
+    None,
+    1.0,
+    90,
+    None,
+    2,
+    False,
+    ("recall of 0.9 needs 36 more",),
 )
 KEPT = Watched("hate", "", "precision", 0.95, 40, 39, 0.8, False)
 LOST = Watched("hate", "", "recall", 0.9, 80, 60, 31.2, True)
@@ -46,6 +56,7 @@ def test_thresholds_and_what_is_missing_are_told(monkeypatch: pytest.MonkeyPatch
     said = run(monkeypatch, "certify", report)
 
     assert "0.9127" in said
+    assert "312" in said
     assert "everywhere" in said
     assert "as before" in said
     assert "insult in de: recall of 0.9 needs 36 more" in said

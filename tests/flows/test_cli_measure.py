@@ -6,7 +6,7 @@ import pytest
 
 from flows.cli.figures import lines, show_measured
 from flows.measure import MeasureReport
-from hitl.evaluation.store import Measurement
+from hitl.evaluation.measurements import Measurement
 from hitl.evaluation.window import Response
 from hitl.records import ModelVersion
 from tests.builders import NOON

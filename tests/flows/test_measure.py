@@ -13,7 +13,8 @@ from flows.measure import MeasureReport, measure
 from flows.select_batch import select_batch
 from hitl.db import begin
 from hitl.evaluation import estimate
-from hitl.evaluation.store import Measurement, read_audit, read_judged
+from hitl.evaluation.measurements import Measurement
+from hitl.evaluation.store import read_audit, read_judged
 from hitl.labels import resolve_entries
 from hitl.policy import Policy
 from hitl.recipe import SelectionRecipe, ShareOfPlan

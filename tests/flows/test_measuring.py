@@ -18,7 +18,8 @@ from flows.select_batch import select_batch
 from hitl.db import begin, schema
 from hitl.evaluation import METRICS, Rate, without_reviewer_error
 from hitl.evaluation.audit import AuditDraw
-from hitl.evaluation.store import Audit, Judged, Measurement, read_audit, read_judged
+from hitl.evaluation.measurements import Measurement
+from hitl.evaluation.store import Audit, Judged, read_audit, read_judged
 from hitl.evaluation.window import FlagCounts, count_flags, respond
 from hitl.labels import resolve_entries
 from hitl.policy import Policy

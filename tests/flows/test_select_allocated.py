@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pytest
@@ -33,8 +33,22 @@ def recipe_with(floor: float, *, by: str = "") -> Recipe:
     )
 
 
-def select_and_answer(engine: Engine, policy: Policy, name: str, *, floor: float = 0.4) -> None:
-    select_batch(engine, batch_id=BatchId(name), policy=policy, recipe=recipe_with(floor), seed=5)
+def select_and_answer(
+    engine: Engine,
+    policy: Policy,
+    name: str,
+    *,
+    floor: float = 0.4,
+    model: tuple[ModelVersion, Nowhere] | None = None,
+) -> None:
+    select_batch(
+        engine,
+        batch_id=BatchId(name),
+        policy=policy,
+        recipe=recipe_with(floor),
+        seed=5,
+        model=model,
+    )
     with begin(engine) as tx:
         rows = tx.execute(
             text("SELECT entry_id, item_id FROM entries WHERE batch_id = :b"), {"b": name}
@@ -163,3 +177,46 @@ def test_each_slice_gets_its_part(engine: Engine) -> None:
         return sum(languages[one] == "pt" for one in items) / len(items)
 
     assert share(picked) > 2 * share(everything)
+
+
+class Nowhere:
+    """An embedder to whom all texts are alike."""
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        return np.zeros((len(texts), 2), dtype=np.float32)
+
+
+def test_the_least_chance_of_what_the_preferred_model_flags_is_kept(engine: Engine) -> None:
+    policy = fill(engine)
+    model = (PRODUCTION, Nowhere())
+    select_and_answer(engine, policy, "b1", model=model)
+    found = judged(engine, policy)
+    hate = policy.category_ids.index("hate")
+    flagged = found.probabilities[:, hate] >= policy.category[hate].threshold
+
+    with begin(engine) as tx:
+        draw = tx.execute(text("SELECT plan -> 'audit_draw' FROM batches")).scalar_one()
+    told = draw["flagged"]["hate"]
+    assert policy.category[hate].threshold == told["from"]
+    assert told["least"] > draw["least"]
+    assert found.least_flagged[:, hate] == pytest.approx(np.full(len(found), told["least"]))
+    assert (found.inclusion_probability[flagged] >= told["least"] - 1e-12).all()
+    assert (found.evenness_flagged[flagged, hate] > found.evenness[flagged]).all()
+
+    # A policy that flags from lower on cannot go by what was reckoned with a higher threshold.
+    lower = tuple(one.model_copy(update={"threshold": 0.2}) for one in policy.category)
+    with begin(engine) as tx:
+        same = read_judged(
+            tx, policy=policy.model_copy(update={"category": lower}),
+            audit=read_audit(tx, policy=policy), model_version=PRODUCTION,
+            start=NOON - DAY, end=NOON + DAY,
+        )  # fmt: skip
+    assert same.least_flagged == pytest.approx(np.tile(same.least_chance[:, None], (1, 2)))
+
+
+def test_of_what_another_model_flags_the_least_chance_of_everything_counts(engine: Engine) -> None:
+    policy = fill(engine)
+    select_and_answer(engine, policy, "b1")
+    found = judged(engine, policy)
+
+    assert found.least_flagged == pytest.approx(np.tile(found.least_chance[:, None], (1, 2)))

@@ -254,6 +254,7 @@ def candidates(rows: NDArray[np.intp]) -> Candidates:
         group_ids=names,
         probabilities=np.column_stack([(rows % 10 + 0.5) / 10, np.full(len(rows), 0.3)]),
         in_band=np.ones(len(rows), dtype=bool),
+        by_preferred=np.zeros(len(rows), dtype=bool),
         characters=np.full(len(rows), 20),
         slices=np.full(len(rows), "", dtype=object),
         read_at=NOON,

@@ -370,6 +370,8 @@ def make_judged(flagged: list[bool], violates: list[float]) -> Judged:
         variance_weight=np.full(n, 20.0),
         least_chance=np.full(n, 0.2),
         evenness=np.ones(n),
+        least_flagged=np.full((n, 2), 0.2),
+        evenness_flagged=np.ones((n, 2)),
         language=np.array(["en", "de"] * (n // 2), dtype=object),
         surface=np.full(n, "posts", dtype=object),
         stands_for=np.ones(n),

@@ -39,7 +39,7 @@ def test_every_item_is_drawn_as_often_as_its_chance_says() -> None:
         chance[found.rows] = found.inclusion_probability
 
     assert chance[0] == pytest.approx(0.1)
-    assert found.least == pytest.approx(0.1)
+    assert found.least() == pytest.approx(0.1)
     assert chance.sum() == pytest.approx(20)
     spread = np.sqrt(chance * (1 - chance) / draws)
     assert (np.abs(times / draws - chance) < 4.5 * spread).all()
