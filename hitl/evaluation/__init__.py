@@ -22,7 +22,7 @@ from hitl.evaluation.curves import OperatingPoint, PrecisionRecall, precision_re
 from hitl.evaluation.drift import Stability, TwoSets, shifted_shares, stability, two_sets
 from hitl.evaluation.episodes import Episode, Followed, follow, windows_between
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.estimators import METRICS, Estimate, Kind, PostStrata, estimate
+from hitl.evaluation.estimators import estimate
 from hitl.evaluation.fairness import GAP_METRICS, Gap, Part, gaps, gaps_of
 from hitl.evaluation.forecast import Forecast, days_needed, forecast_labels
 from hitl.evaluation.gate import cannot_compare, judge
@@ -38,6 +38,7 @@ from hitl.evaluation.intervals import (
 )
 from hitl.evaluation.live import live_reasons, no_live_reason
 from hitl.evaluation.measures import MACRO, Measure, evaluate
+from hitl.evaluation.metrics import METRICS, Estimate, Kind, PostStrata
 from hitl.evaluation.narrowing import Bought, bought
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.paired_rates import RATES, PromisedRate, RateChange, could_show, rate_change

@@ -7,91 +7,28 @@ for two kinds of item, so one estimator and two kinds of interval serve them all
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hitl.evaluation.arrays import BoolArray, FloatArray, answers, floats, level, same_length
+from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.intervals import CellTotal, descriptive_limits, share_limits
-
-Kind = Literal["certified", "descriptive"]
-METHODS: dict[Kind, str] = {"certified": "gmover", "descriptive": "wilson-neff"}
-POST_STRATIFIED = ", post-stratified"
-
-MIN_EVENTS = 10
-"""Fewer items than this in what a metric divides by, and there is a code in place of a number."""
-STEADY_EVENTS = 10
-HEAVIEST_SHARE = 0.25
-ROUNDING = 1e-12
-"""A variance that known counts leave less of than this part is none: what is left is rounding."""
-
-
-class Cells(NamedTuple):
-    """How much an item counts as good and as bad: indexed by [violating][flagged]."""
-
-    good: tuple[tuple[float, float], tuple[float, float]]
-    bad: tuple[tuple[float, float], tuple[float, float]]
-
-
-# Rows: not violating, violating. Columns: not flagged, flagged.
-METRICS: dict[str, Cells] = {
-    "prevalence": Cells(good=((0, 0), (1, 1)), bad=((1, 1), (0, 0))),
-    "precision": Cells(good=((0, 0), (0, 1)), bad=((0, 1), (0, 0))),
-    "recall": Cells(good=((0, 0), (0, 1)), bad=((0, 0), (1, 0))),
-    "f1": Cells(good=((0, 0), (0, 2)), bad=((0, 1), (1, 0))),
-    "fpr": Cells(good=((0, 1), (0, 0)), bad=((1, 0), (0, 0))),
-    "fnr": Cells(good=((0, 0), (1, 0)), bad=((0, 0), (0, 1))),
-    "accuracy": Cells(good=((1, 0), (0, 1)), bad=((0, 1), (1, 0))),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class PostStrata:
-    """How many items of the whole population are flagged and not, where that is known exactly."""
-
-    flagged: int
-    not_flagged: int
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A metric of the population, with its interval; or a code saying why there is no number.
-
-    `n` items are in what the metric divides by (the flagged ones for precision, the violating
-    ones for recall); `n_events` of them are in the rarer of its two cells. `n_effective` is the
-    size of an even random draw that would be as informative. `n_excluded` labels have no
-    inclusion probability, `n_unknown` items have no answer; neither counts.
-    Codes: `no_labels`, `too_few_events`, `stratum_without_labels`.
-    """
-
-    metric: str
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
-    n_effective: float | None
-    n_events: int
-    method: str
-    code: str | None
-    confidence: float
-    unstable: bool = False
-    n_excluded: int = 0
-    n_unknown: int = 0
-
-    def __str__(self) -> str:
-        if self.value is None or self.low is None or self.high is None:
-            return f"{self.metric} {self.code} (n {self.n})"
-        width = self.high - self.low
-        digits = min(6, max(2, math.ceil(-math.log10(width)) + 1)) if width > 0.0 else 2
-        effective = "" if self.n_effective is None else f", effective {self.n_effective:.0f}"
-        return (
-            f"{self.metric} {self.value:.{digits}f} [{self.low:.{digits}f}, "
-            f"{self.high:.{digits}f}] (n {self.n}{effective}, {self.method}"
-            f"{', unstable' if self.unstable else ''})"
-        )
+from hitl.evaluation.metrics import (
+    HEAVIEST_SHARE,
+    METHODS,
+    METRICS,
+    MIN_EVENTS,
+    POST_STRATIFIED,
+    ROUNDING,
+    STEADY_EVENTS,
+    Cells,
+    Estimate,
+    Kind,
+    PostStrata,
+)
+from hitl.evaluation.weights import checked_amounts, drawn_with, left_to_chance, most_of_one
 
 
 class _Labels(NamedTuple):
@@ -250,42 +187,6 @@ def _labels(
     return kept, int(np.count_nonzero(~measures)), int(np.count_nonzero(measures & ~known))
 
 
-def drawn_with(
-    inclusion_probability: ArrayLike, variance_weight: ArrayLike | None
-) -> tuple[FloatArray, FloatArray]:
-    """The chances, and each one's part in the variance of a total of ones; both checked.
-
-    Raises:
-        BadArrays: numbers are impossible, or shapes differ.
-    """
-    chance = floats("inclusion_probability", inclusion_probability)
-    measures = ~np.isnan(chance)
-    most = 1.0 if variance_weight is None else math.inf
-    if not np.all((chance[measures] > 0.0) & (chance[measures] <= most)):
-        raise BadArrays(
-            "inclusion_probability",
-            "holds a number outside (0, 1]; use NaN where a strategy has no known chance",
-        )
-    if variance_weight is None:
-        return chance, (1.0 - chance) / chance**2
-    spread = floats("variance_weight", variance_weight)
-    same_length(len(chance), variance_weight=spread)
-    if not np.all(spread[measures] >= 0.0):
-        raise BadArrays("variance_weight", "holds a number below 0, or none beside a chance")
-    return chance, spread
-
-
-def checked_amounts(amounts: ArrayLike | None, size: int) -> FloatArray:
-    """How much each of `size` items counts: 1 where nothing is said, NaN where it is unknown."""
-    if amounts is None:
-        return np.ones(size)
-    found = floats("amounts", amounts)
-    same_length(size, amounts=found)
-    if not np.all(np.isnan(found) | ((found >= 0.0) & np.isfinite(found))):
-        raise BadArrays("amounts", "holds a number below 0 or infinite; NaN means unknown")
-    return found
-
-
 def _worth(cell: tuple[tuple[float, float], tuple[float, float]], labels: _Labels) -> FloatArray:
     """How much each label counts in this cell, before weighing."""
     table = np.array(cell, dtype=np.float64)
@@ -380,41 +281,6 @@ def _cell(
         largest_weight=largest,
         certain=float(amount[~random].sum()),
     )
-
-
-def most_of_one(
-    cell: tuple[tuple[float, float], tuple[float, float]],
-    flagged: BoolArray,
-    weight: FloatArray,
-    random: BoolArray,
-    *,
-    largest_weight: float | None,
-    flagged_as_drawn: bool,
-) -> float:
-    """The most that one more event of this cell could count; 0 where all were sure to be drawn.
-
-    Args:
-        cell: of METRICS.
-        flagged, weight: of those that were drawn, shape (N,).
-        random: shape (N,), drawn by chance.
-        largest_weight, flagged_as_drawn: see `estimate`.
-    """
-    table = np.array(cell, dtype=np.float64)
-    if largest_weight is not None:
-        by_flag = np.full(2, largest_weight)
-        if flagged_as_drawn and flagged.any():
-            by_flag[1] = min(largest_weight, weight[flagged].max())
-        return float((by_flag * table.max(axis=0)).max())
-    # It could be any item with a flag that the cell admits.
-    could_count = table.max(axis=0)[flagged.astype(int)]
-    if not could_count.any():
-        could_count = np.full(len(weight), table.max())
-    return float((weight * could_count * random).max(initial=0.0))
-
-
-def left_to_chance(weight: float) -> float:
-    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
-    return max(1.0 - 1.0 / weight, 0.0)
 
 
 def _heaviest(amount: FloatArray) -> float:

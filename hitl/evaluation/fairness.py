@@ -14,8 +14,10 @@ from scipy.stats import norm
 from hitl.evaluation.arrays import BoolArray, answers, level, same_length
 from hitl.evaluation.comparisons import benjamini_hochberg, holm
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import Estimate, drawn_with, estimate
+from hitl.evaluation.estimators import estimate
 from hitl.evaluation.intervals import Interval, difference_limits
+from hitl.evaluation.metrics import Estimate
+from hitl.evaluation.weights import drawn_with
 
 Verdict = Literal["insufficient_evidence", "gap", "no_gap_shown"]
 

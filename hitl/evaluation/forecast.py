@@ -15,8 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.estimators import METRICS, drawn_with, left_to_chance, most_of_one
 from hitl.evaluation.intervals import descriptive_limits
+from hitl.evaluation.metrics import METRICS
+from hitl.evaluation.weights import drawn_with, left_to_chance, most_of_one
 
 FUTURES = 300
 FARTHEST = 40.0

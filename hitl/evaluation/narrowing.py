@@ -12,7 +12,9 @@ from hitl.evaluation.arrays import answers, level, same_length
 from hitl.evaluation.audit import after_one_more_draw
 from hitl.evaluation.bootstrap import percentile_interval
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import Estimate, Kind, drawn_with, estimate
+from hitl.evaluation.estimators import estimate
+from hitl.evaluation.metrics import Estimate, Kind
+from hitl.evaluation.weights import drawn_with
 
 Outcome = Literal["narrower", "wider", "cannot_tell", "first_number", "no_number"]
 

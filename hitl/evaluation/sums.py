@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import FloatArray, IntArray, answers, floats, same_length
 from hitl.evaluation.errors import BadArrays
-from hitl.evaluation.estimators import checked_amounts, drawn_with
+from hitl.evaluation.weights import checked_amounts, drawn_with
 
 _ROWS = 4096
 """At a time: what is made of so many on the way fits a core's cache, however many there are."""

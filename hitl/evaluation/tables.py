@@ -11,7 +11,8 @@ from scipy.special import gammaincinv
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, level
 from hitl.evaluation.errors import UnknownMetric
-from hitl.evaluation.estimators import (
+from hitl.evaluation.intervals import descriptive_limits
+from hitl.evaluation.metrics import (
     HEAVIEST_SHARE,
     METHODS,
     METRICS,
@@ -23,7 +24,6 @@ from hitl.evaluation.estimators import (
     Estimate,
     Kind,
 )
-from hitl.evaluation.intervals import descriptive_limits
 from hitl.evaluation.post_strata import PostStratified
 from hitl.evaluation.sums import Sums, sum_labels
 

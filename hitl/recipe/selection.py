@@ -59,7 +59,7 @@ class SelectionRecipe(Strict):
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 200
     waiting_limit: Annotated[int, Field(ge=1)] = 1000
     audit_fraction: Fraction = 0.2
-    audit_floor: Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)] = 0.8
+    audit_floor: Annotated[float, Field(ge=0.1, le=1.0, allow_inf_nan=False)] = 0.7
     measuring_fraction: Annotated[float, Field(ge=0.05, le=0.95)] = 0.25
     candidates_limit: Annotated[int, Field(ge=100)] = 200_000
     within_days: Annotated[float, Field(gt=0, le=36_500, allow_inf_nan=False)] | None = None

@@ -1,0 +1,82 @@
+"""What a label weighs, what it adds to a variance, and what one that nobody drew could weigh."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hitl.evaluation.arrays import BoolArray, FloatArray, floats, same_length
+from hitl.evaluation.errors import BadArrays
+
+
+def drawn_with(
+    inclusion_probability: ArrayLike, variance_weight: ArrayLike | None
+) -> tuple[FloatArray, FloatArray]:
+    """The chances, and each one's part in the variance of a total of ones; both checked.
+
+    Raises:
+        BadArrays: numbers are impossible, or shapes differ.
+    """
+    chance = floats("inclusion_probability", inclusion_probability)
+    measures = ~np.isnan(chance)
+    most = 1.0 if variance_weight is None else math.inf
+    if not np.all((chance[measures] > 0.0) & (chance[measures] <= most)):
+        raise BadArrays(
+            "inclusion_probability",
+            "holds a number outside (0, 1]; use NaN where a strategy has no known chance",
+        )
+    if variance_weight is None:
+        return chance, (1.0 - chance) / chance**2
+    spread = floats("variance_weight", variance_weight)
+    same_length(len(chance), variance_weight=spread)
+    if not np.all(spread[measures] >= 0.0):
+        raise BadArrays("variance_weight", "holds a number below 0, or none beside a chance")
+    return chance, spread
+
+
+def checked_amounts(amounts: ArrayLike | None, size: int) -> FloatArray:
+    """How much each of `size` items counts: 1 where nothing is said, NaN where it is unknown."""
+    if amounts is None:
+        return np.ones(size)
+    found = floats("amounts", amounts)
+    same_length(size, amounts=found)
+    if not np.all(np.isnan(found) | ((found >= 0.0) & np.isfinite(found))):
+        raise BadArrays("amounts", "holds a number below 0 or infinite; NaN means unknown")
+    return found
+
+
+def most_of_one(
+    cell: tuple[tuple[float, float], tuple[float, float]],
+    flagged: BoolArray,
+    weight: FloatArray,
+    random: BoolArray,
+    *,
+    largest_weight: float | None,
+    flagged_as_drawn: bool,
+) -> float:
+    """The most that one more event of this cell could count; 0 where all were sure to be drawn.
+
+    Args:
+        cell: of METRICS.
+        flagged, weight: of those that were drawn, shape (N,).
+        random: shape (N,), drawn by chance.
+        largest_weight, flagged_as_drawn: see `estimate`.
+    """
+    table = np.array(cell, dtype=np.float64)
+    if largest_weight is not None:
+        by_flag = np.full(2, largest_weight)
+        if flagged_as_drawn and flagged.any():
+            by_flag[1] = min(largest_weight, weight[flagged].max())
+        return float((by_flag * table.max(axis=0)).max())
+    # It could be any item with a flag that the cell admits.
+    could_count = table.max(axis=0)[flagged.astype(int)]
+    if not could_count.any():
+        could_count = np.full(len(weight), table.max())
+    return float((weight * could_count * random).max(initial=0.0))
+
+
+def left_to_chance(weight: float) -> float:
+    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
+    return max(1.0 - 1.0 / weight, 0.0)
