@@ -7,7 +7,7 @@ threshold stands the naive one, the lowest score above which the labels alone lo
   obligation, and nearly everything almost does. *impure top*: copies of something harmless score
   highest.
 - **both**: precision and recall of one category, together; the share that goes to review beside the
-  oracle's, who knows the world.
+  oracle's, who knows the world. From even draws, and from as many of an audit as the loop draws it.
 - **watch**: how often a promise that is kept is withdrawn in 5,000 looks, how soon one that is not.
 - **backlog**: how often a certificate of 90 % found is false, at the edge, over several looks.
 
@@ -23,18 +23,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.sampler_report import Bars
-from hitl.evaluation import certify_backlog, certify_band, certify_precision, watch_rate
+from hitl.evaluation import (
+    Band,
+    certify_backlog,
+    certify_band,
+    certify_precision,
+    thin,
+    watch_rate,
+)
+from hitl.recipe import SelectionRecipe
+from sampling import Aim, Pool, draw_allocated, influence
 
 FloatArray = NDArray[np.float64]
 
 AT_LEAST = 0.95
 MAY_ERR = 0.05
 LABELS = 1500
+BOTH_LABELS = 12_000
+PROMISED = {"precision": 0.95, "recall": 0.9, "confidence": 0.95}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +134,48 @@ def both(console: Console, bars: Bars, *, worlds: int) -> None:
     pure = np.flatnonzero(found / np.arange(1, everything + 1) >= 0.95)[-1]
     enough = np.flatnonzero(found >= 0.9 * truth.sum())[0]
     oracle = max(enough - pure, 0) / everything
-    violated, loads = 0, []
-    for _ in range(worlds):
-        rows = rng.integers(0, everything, 12_000)
-        band = certify_band(scores[rows], truth[rows], precision=0.95, recall=0.9, confidence=0.95)
-        blocked, kept = scores >= band.block_from, scores >= band.allow_below
-        bad = bool(blocked.any() and truth[blocked].mean() < 0.95)
-        violated += bad or found[np.count_nonzero(kept) - 1] < 0.9 * truth.sum()
-        loads.append(np.count_nonzero(kept & ~blocked) / everything)
-    console.print(
-        f"both obligations, {worlds:,} worlds of 12,000 even labels at 5 % prevalence: review "
-        f"{np.mean(loads):.2%} on average, the oracle {oracle:.2%}"
-    )
-    bars.hold("either obligation not true", violated / worlds, "at most", limit(worlds), "")
-    if oracle > 0:
-        bars.hold("review load over the oracle's", float(np.mean(loads)) / oracle, "at most", 2.5)
+
+    def even(rng: Generator) -> Band:
+        rows = rng.integers(0, everything, BOTH_LABELS)
+        return certify_band(scores[rows], truth[rows], **PROMISED)
+
+    for name, draw in (("even", even), ("allocated", _allocated(scores, truth))):
+        violated, loads = 0, []
+        for k in range(worlds):
+            band = draw(np.random.default_rng([20260102, k]))
+            blocked, kept = scores >= band.block_from, scores >= band.allow_below
+            bad = bool(blocked.any() and truth[blocked].mean() < PROMISED["precision"])
+            violated += bad or found[np.count_nonzero(kept) - 1] < 0.9 * truth.sum()
+            loads.append(np.count_nonzero(kept & ~blocked) / everything)
+        console.print(
+            f"both obligations, {worlds:,} worlds of {BOTH_LABELS:,} labels, {name}, at 5 % "
+            f"prevalence: review {np.mean(loads):.2%} on average, the oracle {oracle:.2%}"
+        )
+        bars.hold(f"{name}: either is not true", violated / worlds, "at most", limit(worlds), "")
+        if oracle > 0:
+            load = float(np.mean(loads)) / oracle
+            bars.hold(f"{name}: review load over the oracle's", load, "at most", 2.5)
+
+
+def _allocated(scores: FloatArray, truth: FloatArray) -> Callable[[Generator], Band]:
+    """The loop's own audit: spent where it narrows, then thinned as for certificates."""
+    pool = Pool([f"item-{k:06d}" for k in range(len(scores))], scores[:, None])
+    flagged = scores >= 0.5
+    worth = influence(scores[:, None], flagged[:, None], (Aim(0, "precision"), Aim(0, "recall")))
+    floor = SelectionRecipe().audit_floor
+
+    def draw(rng: Generator) -> Band:
+        made = draw_allocated(pool, worth, limit=BOTH_LABELS, floor_share=floor, rng=rng)
+        rows, chance = made.rows, made.inclusion_probability
+        uniform, high = rng.random(len(rows)), np.flatnonzero(flagged[rows])
+        kept = rows[thin(chance, uniform, least=np.full(len(rows), made.least()))]
+        least = np.full(len(high), made.least(flagged))
+        own = rows[high[thin(chance[high], uniform[high], least=least)]]
+        return certify_band(
+            scores[kept], truth[kept], flagged=(scores[own], truth[own]), **PROMISED
+        )
+
+    return draw
 
 
 def watch(console: Console, bars: Bars, *, worlds: int) -> None:

@@ -9,11 +9,12 @@ with half and a fifth of it spread evenly. Beside stands the naive figure: the p
 same labels, with Wilson's interval.
 
 A cell is a population, a floor, a metric and a slice. Where a world has too few events for a number
-it says so with a code, and does not count; `told` is the share of worlds with a number. Where it
-marks one as unstable, the descriptive interval does not count: `steady` is the share of worlds with
-an unmarked number. Cells with fewer than 100 such worlds are shown and not judged; descriptive
-intervals are judged where 20 or more events are sampled on average. All bars leave two standard
-errors for the simulation; in tables one stands in brackets, in thousandths.
+it says so with a code, and does not count; `told` is the share of worlds with a number, `steady`
+that of worlds where it is not marked unstable. Cells with fewer than 100 worlds are shown and not
+judged; descriptive intervals are judged where 20 or more events are sampled on average. Marked or
+not they may not cover too seldom; where they are marked they may cover too often, as nobody can
+tell how much was not drawn. All bars leave two standard errors for the simulation; in tables one
+stands in brackets, in thousandths.
 Options: `--worlds 480`, `--floors 1 .5 .2`, `--only NAME`. Exit 1 if a bar is missed.
 """
 
@@ -280,16 +281,18 @@ def judge(console: Console, bars: Bars, cells: list[Cell]) -> None:
     )
     many = [one for one in told if one.events >= LEAST_EVENTS]
     worse = [one for one in many if one.descriptive_at_all < low - 2 * one.error(0, low)]
+    wide = [one for one in many if one.descriptive_at_all > high + 2 * one.error(0, high)]
     console.print(
-        f"of {len(many)} cells with {LEAST_EVENTS} events, marked or not, {len(worse)} have "
-        f"descriptive intervals that cover less than {low:g}; they are marked in "
-        f"{np.mean([1 - one.steady / one.told for one in worse] or [0]):.0%} of the worlds"
+        f"of {len(many)} cells with {LEAST_EVENTS} events, marked or not, {len(wide)} have "
+        f"descriptive intervals that cover more than {high:g}; these are marked in "
+        f"{np.mean([1 - one.steady / one.told for one in wide] or [0]):.0%} of the worlds"
     )
     lowest = min(one.coverage[0] + 2 * one.error(0, CERTIFIED) for one in told)
     bars.hold("certified: cells under .94", len(under), "at most", 0, "cells")
     bars.hold("certified: lowest of all cells, + 2 standard errors", lowest, "at least", 0.94, "")
-    bars.hold("descriptive: cells under .92", len(thin), "at most", 0, "cells")
-    bars.hold("descriptive: cells over .98", len(fat), "at most", 0, "cells")
+    bars.hold("descriptive, marked or not: cells under .92", len(worse), "at most", 0, "cells")
+    bars.hold("descriptive, not marked: cells under .92", len(thin), "at most", 0, "cells")
+    bars.hold("descriptive, not marked: cells over .98", len(fat), "at most", 0, "cells")
     for metric in ("prevalence", "recall"):
         uneven = [one.coverage[2] for one in told if one.floor < 1.0 and one.metric == metric]
         claim = f"naive {metric}: mean coverage where chances differ"
