@@ -17,8 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from flows.demo.real_log import real_scene
-from flows.measuring import Slicing, known_counts
-from flows.standing_for import Crowd, draw_audits
+from flows.measuring.window import Slicing, known_counts
+from flows.selecting.standing_for import Crowd, draw_audits
 from hitl import datasets
 from hitl.decisions import content_hash
 from hitl.evaluation import EstimateTable, Kind, estimate_tables

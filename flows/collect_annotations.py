@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from flows.archive_tasks import archive_finished
-from flows.keep_annotations import CollectReport, Keeper, Progress, Resolve, stuck_tasks
+from flows.collecting.archive import archive_finished
+from flows.collecting.keep import CollectReport, Keeper, Progress, Resolve, stuck_tasks
 from hitl import logs
 from hitl.db import begin, single_flight
 from hitl.labelstudio import (

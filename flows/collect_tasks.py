@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from flows.collect_annotations import collecting
-from flows.keep_annotations import CollectReport, Keeper, Resolve
+from flows.collecting.keep import CollectReport, Keeper, Resolve
 from hitl import logs
 from hitl.db import begin
 from hitl.labelstudio import LabelStudio, claim_of, store

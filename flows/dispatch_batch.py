@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
-from flows.dispatch_report import DispatchReport
-from flows.push_tasks import SETTLE_SECONDS, Body, Pusher, Sent
+from flows.dispatching.push import SETTLE_SECONDS, Body, Pusher, Sent
+from flows.dispatching.report import DispatchReport
 from hitl import labels, logs, queue
 from hitl.db import begin, single_flight
 from hitl.labelstudio import (

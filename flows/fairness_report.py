@@ -9,8 +9,8 @@ from datetime import datetime
 from matplotlib.figure import Figure
 from sqlalchemy import Engine
 
-from flows.drawing import INK, SURE, UNSURE, as_svg, bare, plain_name
-from flows.measuring import Window, questions, read_window, slicings
+from flows.measuring.window import Window, questions, read_window, slicings
+from flows.reporting.drawing import INK, SURE, UNSURE, as_svg, bare, plain_name
 from flows.rescore import champion_of
 from hitl import evaluation
 from hitl.db import begin

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Engine
 
 from flows.certify import slices
-from flows.measuring import judged_since
+from flows.measuring.window import judged_since
 from flows.rescore import champion_of
 from hitl import decisions, evaluation
 from hitl.db import begin

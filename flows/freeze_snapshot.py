@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from flows.offer_labels import proposed_examples
-from flows.standing_for import clusters_to_part
+from flows.selecting.standing_for import clusters_to_part
 from hitl import datasets, logs
 from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet

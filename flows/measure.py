@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine
 
-from flows.measuring import (
+from flows.measuring.window import (
     ANY,
     Question,
     Slicing,

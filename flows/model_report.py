@@ -9,15 +9,23 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from flows.label_gains import Effort, Gain, Step, effort_of, gains_of, newest_items, steps_of
-from flows.label_gains_page import gains_blocks, trainings_blocks
-from flows.measuring import judged_since
-from flows.model_evidence import Evidence, evidence_of, live_decisions, measures_of
-from flows.model_figures import figures_blocks, slices_blocks
-from flows.model_pictures import Pictured, pictured, pictures_blocks
-from flows.obligations import Promise, promises_of, standing_of
-from flows.obligations_page import obligations_blocks
-from flows.pages import SEED
+from flows.measuring.window import judged_since
+from flows.reporting.label_gains import (
+    Effort,
+    Gain,
+    Step,
+    effort_of,
+    gains_of,
+    newest_items,
+    steps_of,
+)
+from flows.reporting.label_gains_page import gains_blocks, trainings_blocks
+from flows.reporting.model_evidence import Evidence, evidence_of, live_decisions, measures_of
+from flows.reporting.model_figures import figures_blocks, slices_blocks
+from flows.reporting.model_pictures import Pictured, pictured, pictures_blocks
+from flows.reporting.obligations import Promise, promises_of, standing_of
+from flows.reporting.obligations_page import obligations_blocks
+from flows.reporting.pages import SEED
 from hitl import registry
 from hitl.db import begin
 from hitl.errors import Refused

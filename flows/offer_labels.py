@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from flows.standing_for import Crowd
+from flows.selecting.standing_for import Crowd
 from hitl import datasets, logs, twins
 from hitl.datasets import SourcedExample
 from hitl.db import begin, keep_policy

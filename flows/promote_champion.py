@@ -8,11 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine
 
-from flows.bundles import BundleLost, load_registered
-from flows.gate_evidence import read_evidence, weigh
-from flows.judging import slices_of, truth_of
-from flows.model_cards import write_cards
+from flows.deciding.bundles import BundleLost, load_registered
+from flows.judging.evidence import read_evidence, weigh
+from flows.judging.examples import slices_of, truth_of
 from flows.plain import plain
+from flows.reporting.model_cards import write_cards
 from hitl import datasets, evaluation, logs, registry, training
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet, Refused

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Engine
 
-from flows.bundles import load_registered
-from flows.deciding import Thresholds, decide
+from flows.deciding.actions import Thresholds, decide
+from flows.deciding.bundles import load_registered
 from hitl import decisions, logs, queue, registry, training
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet

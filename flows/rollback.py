@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from flows.model_cards import write_cards
+from flows.reporting.model_cards import write_cards
 from hitl import logs, registry
 from hitl.db import begin
 from hitl.errors import Refused

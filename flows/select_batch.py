@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from flows.candidate_pools import (
+from flows.link_twins import link_twins
+from flows.offer_labels import offer_labels, picks_to_check
+from flows.selecting.pools import (
     Embedder,
     Embeddings,
     asked_so_far,
@@ -17,9 +19,7 @@ from flows.candidate_pools import (
     pool_of,
     shortlist_of,
 )
-from flows.link_twins import link_twins
-from flows.offer_labels import offer_labels, picks_to_check
-from flows.standing_for import crowd_of, draw_audits, one_each, with_counts
+from flows.selecting.standing_for import crowd_of, draw_audits, one_each, with_counts
 from hitl import datasets, logs, queue, selection
 from hitl.db import begin, keep_policy, single_flight
 from hitl.errors import NotYet, Refused

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from flows import steps
-from flows.collector import AT_ONCE, Collector, Looks
+from flows.collecting.collector import AT_ONCE, Collector, Looks
 from flows.push_decisions import push_decisions
 from flows.wiring import World
 from hitl import web

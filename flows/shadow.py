@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from flows.bundles import load_registered
+from flows.deciding.bundles import load_registered
 from flows.promote_champion import challenger_of
 from flows.rescore import ITEMS_PER_CHUNK, decide_by_chunks, probabilities_of
 from hitl import decisions, logs

@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from flows.bundles import BundleLost, load_registered
-from flows.judging import judge_alone
-from flows.prior import learn_from_earlier
+from flows.deciding.bundles import BundleLost, load_registered
+from flows.judging.examples import judge_alone
+from flows.training.prior import learn_from_earlier
 from hitl import datasets, evaluation, logs, registry, training
 from hitl.db import begin, single_flight
 from hitl.errors import NotYet, Refused

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 from sqlalchemy import Connection, Engine
 
-from flows.bundles import load_registered
 from flows.certify import even_draw
-from flows.measuring import judged_since
+from flows.deciding.bundles import load_registered
+from flows.measuring.window import judged_since
 from hitl import evaluation, logs, registry
 from hitl.db import begin, keep_policy, single_flight
 from hitl.evaluation import About, Confusion, Scores, Shift, ShiftKind

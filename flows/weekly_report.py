@@ -9,14 +9,22 @@ from datetime import datetime, timedelta
 from matplotlib.figure import Figure
 from sqlalchemy import Connection, Engine
 
-from flows.drawing import FAINT, INK, PLAIN, SURE, as_svg, bare
-from flows.label_gains import Effort, Gain, Step, effort_of, gains_of, newest_items, steps_of
-from flows.label_gains_page import gains_blocks, trainings_blocks
 from flows.measure import measure
-from flows.measuring import ANY, judged_since
-from flows.obligations import Promise, promises_of, standing_of
-from flows.obligations_page import obligations_blocks
-from flows.pages import SEED
+from flows.measuring.window import ANY, judged_since
+from flows.reporting.drawing import FAINT, INK, PLAIN, SURE, as_svg, bare
+from flows.reporting.label_gains import (
+    Effort,
+    Gain,
+    Step,
+    effort_of,
+    gains_of,
+    newest_items,
+    steps_of,
+)
+from flows.reporting.label_gains_page import gains_blocks, trainings_blocks
+from flows.reporting.obligations import Promise, promises_of, standing_of
+from flows.reporting.obligations_page import obligations_blocks
+from flows.reporting.pages import SEED
 from hitl import registry
 from hitl.db import begin
 from hitl.evaluation.measurements import Measurement

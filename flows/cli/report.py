@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from flows.cli.output import progress, say, show_json
-from flows.pages import write
 from flows.plain import plain
+from flows.reporting.pages import write
 from flows.wiring import open_world
 
 reports = typer.Typer(no_args_is_help=True, help="Pages that people read.")

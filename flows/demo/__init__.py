@@ -1,0 +1,1 @@
+"""What `hitl demo` is made of."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from flows import steps
-from flows.bundles import load_registered
+from flows.deciding.bundles import load_registered
 from flows.demo.reviewers import Crew, review
 from flows.demo.scene import FloatArray, Judged, Scene
 from flows.wiring import World

@@ -1,0 +1,1 @@
+"""What `hitl replay` is made of."""

@@ -15,8 +15,8 @@ from hitl.records import EntryId, Stage
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from flows.collecting.keep import CollectReport
     from flows.dispatch_batch import DispatchReport
-    from flows.keep_annotations import CollectReport
     from hitl.policy import Policy
 
 
@@ -75,7 +75,7 @@ def collect_annotations(
     the rules that they were asked under. A lost project is told at the end and stops no other.
     """
     from flows import collect_annotations as step
-    from flows.keep_annotations import CollectReport
+    from flows.collecting.keep import CollectReport
     from hitl import labels, labelstudio
 
     with begin(world.engine) as tx:
@@ -113,7 +113,7 @@ def collect_tasks(world: World, *, task_ids: Sequence[int]) -> CollectReport:
     Safe to repeat and to be told nonsense: ids that are not of ours are passed over.
     """
     from flows import collect_tasks as step
-    from flows.keep_annotations import CollectReport
+    from flows.collecting.keep import CollectReport
     from hitl import labels, labelstudio
 
     with begin(world.engine) as tx:

@@ -14,7 +14,7 @@ from hitl.records import ModelVersion
 if TYPE_CHECKING:
     from flows.fairness_report import FairnessReport
     from flows.model_report import ModelReport
-    from flows.pages import PageWritten
+    from flows.reporting.pages import PageWritten
     from flows.weekly_report import WeeklyReport
 
 
@@ -73,7 +73,7 @@ def keep_weekly_page(
     world: World, *, end: datetime | None = None, progress: Progress = silent
 ) -> PageWritten:
     """The weekly page in the state folder, a folder a week."""
-    from flows.pages import keep
+    from flows.reporting.pages import keep
 
     end = end or clock.midnight()
     report = weekly_report(world, end=end, progress=progress)
@@ -87,7 +87,7 @@ def keep_model_page(world: World, *, progress: Progress = silent) -> PageWritten
     Raises:
         NoChampion: there is none to tell of.
     """
-    from flows.pages import keep
+    from flows.reporting.pages import keep
     from flows.rescore import NoChampion
 
     report = model_report(world, progress=progress)

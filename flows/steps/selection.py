@@ -39,7 +39,7 @@ def select_batch(
 ) -> BatchReport:
     """Step 2. The seed follows from the batch id unless given."""
     from flows import select_batch as step
-    from flows.bundles import load_registered
+    from flows.deciding.bundles import load_registered
     from hitl import registry
 
     with begin(world.engine) as tx:

@@ -9,8 +9,8 @@ from sqlalchemy import Engine, text
 
 from flows import steps
 from flows.collect_annotations import collect_annotations
+from flows.collecting.keep import CollectReport
 from flows.dispatch_batch import DispatchReport, dispatch_batch
-from flows.keep_annotations import CollectReport
 from hitl import labels
 from hitl.policy import Policy
 from hitl.recipe import Recipe

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from flows.collect_annotations import collect_annotations
-from flows.keep_annotations import CollectReport
+from flows.collecting.keep import CollectReport
 from hitl import labels
 from hitl.recipe import CollectRecipe, DispatchRecipe, Recipe
 from tests.flows.loops import Loop

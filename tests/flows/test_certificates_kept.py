@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from flows.bundles import load_registered
 from flows.certify import certify
+from flows.deciding.bundles import load_registered
 from flows.rescore import rescore
 from flows.rollback import CameBackAlready, rollback
 from hitl import registry

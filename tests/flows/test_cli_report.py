@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from flows import steps
 from flows.cli import app, report
 from flows.fairness_report import FairnessReport
-from flows.model_pictures import Pictured
 from flows.model_report import ModelReport
+from flows.reporting.model_pictures import Pictured
 from flows.weekly_report import WeeklyReport
 from hitl.records import ModelVersion
 from hitl.reports import Page, Picture, Words, Work

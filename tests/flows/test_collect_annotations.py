@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Connection, Engine, event, select, text
 
 from flows.collect_annotations import collect_annotations
+from flows.collecting.keep import CollectReport
 from flows.dispatch_batch import dispatch_batch
-from flows.keep_annotations import CollectReport
 from hitl.db import schema
 from hitl.labelstudio import LabelStudioUnavailable, ProjectGone
 from hitl.policy import Policy

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine
 
 from flows.collect_tasks import collect_tasks
-from flows.keep_annotations import CollectReport
+from flows.collecting.keep import CollectReport
 from hitl import labels
 from hitl.db import AlreadyRunning, single_flight
 from hitl.labelstudio import LabelStudioUnavailable

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flows.collector import Collector, CollectorStopped, Looks
+from flows.collecting.collector import Collector, CollectorStopped, Looks
 from hitl.db import AlreadyRunning, DatabaseUnavailable
 from hitl.errors import Refused
 from hitl.web.store import Wakeup

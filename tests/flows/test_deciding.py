@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flows.deciding import Thresholds, decide
+from flows.deciding.actions import Thresholds, decide
 from hitl.records import Action
 from tests.builders import make_policy
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flows.judging import OTHER, largest
+from flows.judging.examples import OTHER, largest
 
 
 def test_free_text_becomes_a_bounded_number_of_slices() -> None:

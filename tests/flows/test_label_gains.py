@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flows.label_gains import (
+from flows.reporting.label_gains import (
     Effort,
     effort_of,
     gains_of,
@@ -17,8 +17,8 @@ from flows.label_gains import (
     newest_rows,
     steps_of,
 )
-from flows.label_gains_page import gains_blocks, trainings_blocks
-from flows.obligations import promises_of
+from flows.reporting.label_gains_page import gains_blocks, trainings_blocks
+from flows.reporting.obligations import promises_of
 from hitl.policy import Obligation
 from hitl.records import ModelVersion
 from hitl.reports import AnswerTimes, Page, Training, as_markdown

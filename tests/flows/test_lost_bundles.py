@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from flows.bundles import BundleLost, load_registered
+from flows.deciding.bundles import BundleLost, load_registered
 from flows.promote_champion import PromoteReport
 from flows.rescore import rescore
 from flows.train_challenger import TrainingNotRepeated

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, insert, text, update
 
 from flows.certify import even_draw
 from flows.measure import MeasureReport, measure
-from flows.measuring import Slicing, Window, by_response, known_counts, read_window
+from flows.measuring.window import Slicing, Window, by_response, known_counts, read_window
 from flows.select_batch import select_batch
 from hitl.db import begin, schema
 from hitl.evaluation import METRICS, Rate, without_reviewer_error

@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 
 from flows.certify import certify
 from flows.model_report import ModelOfAnotherPolicy, ModelReport, model_report
-from flows.pages import write
+from flows.reporting.pages import write
 from hitl import registry
 from hitl.db import begin
 from hitl.policy import Policy

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flows.obligations import Promise, promises_of, standing, standing_of
-from flows.obligations_page import obligations_blocks
+from flows.reporting.obligations import Promise, promises_of, standing, standing_of
+from flows.reporting.obligations_page import obligations_blocks
 from hitl.policy import Obligation, Policy
 from hitl.registry import Certificate, Finding, Subject
 from hitl.reports import Page, as_html, as_markdown

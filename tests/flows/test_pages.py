@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from matplotlib.figure import Figure
 
-from flows.drawing import as_svg, plain_name
 from flows.model_report import ModelReport
-from flows.pages import keep, write
+from flows.reporting.drawing import as_svg, plain_name
+from flows.reporting.pages import keep, write
 from flows.rescore import NoChampion
 from flows.steps import reports
 from flows.weekly_report import WeeklyReport

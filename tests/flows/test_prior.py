@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import Engine, text
 
-from flows.prior import learn_from_earlier
+from flows.training.prior import learn_from_earlier
 from hitl import decisions, training
 from hitl.db import begin
 from hitl.recipe import Recipe

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, insert, text
 from benchmarks.near_copies import different, shuffled, wave
 from flows.measure import measure
 from flows.select_batch import BatchReport, select_batch
-from flows.standing_for import Crowd, draw_audits
+from flows.selecting.standing_for import Crowd, draw_audits
 from hitl import datasets, twins
 from hitl.db import begin, schema
 from hitl.evaluation.audit import AuditDraw, levelled

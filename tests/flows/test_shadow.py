@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from flows.bundles import load_registered
 from flows.certify import judged_since
+from flows.deciding.bundles import load_registered
 from flows.measure import measure
 from flows.promote_champion import NoChallenger
 from flows.rescore import rescore

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 
 from flows.collect_annotations import collect_annotations
+from flows.collecting.keep import CollectReport
 from flows.dispatch_batch import dispatch_batch
-from flows.keep_annotations import CollectReport
 from hitl.labelstudio import LabelStudioClient, LabelStudioUnavailable, project_spec
 from hitl.policy import Policy
 from hitl.recipe import DispatchRecipe, Recipe

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
-from flows.collector import Collector
+from flows.collecting.collector import Collector
 from flows.serve import application, collector_of
 from hitl import web
 from hitl.db import begin

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from flows.certify import even_draw
-from flows.judging import largest
-from flows.measuring import judged_since
+from flows.judging.examples import largest
+from flows.measuring.window import judged_since
 from hitl import decisions, evaluation, registry, training
 from hitl.evaluation.store import Judged, read_audit, read_judged
 from hitl.policy import Policy

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from flows.candidate_pools import columns_of, pool_of
+from flows.selecting.pools import columns_of, pool_of
 from hitl import twins
 from hitl.datasets import SourcedExample
 from hitl.policy import Policy

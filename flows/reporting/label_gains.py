@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flows.obligations import Promise, answers_at
+from flows.reporting.obligations import Promise, answers_at
 from hitl.evaluation import Bought, bought
 from hitl.evaluation.store import Judged
 from hitl.policy import Policy

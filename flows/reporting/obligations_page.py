@@ -8,9 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.drawing import FAINT, INK, PLAIN, SURE, as_svg, bare, plain_name
-from flows.obligations import Promise
-from flows.wording import as_share, limits, listed
+from flows.reporting.drawing import FAINT, INK, PLAIN, SURE, as_svg, bare, plain_name
+from flows.reporting.obligations import Promise
+from flows.reporting.wording import as_share, limits, listed
 from hitl.policy import Policy
 from hitl.reports import Block, Grid, Heading, Picture, Words
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from flows.model_evidence import Evidence, Labelled, Source
-from flows.model_plots import curve_picture, reliability_picture
-from flows.wording import limits
+from flows.reporting.model_evidence import Evidence, Labelled, Source
+from flows.reporting.model_plots import curve_picture, reliability_picture
+from flows.reporting.wording import limits
 from hitl import evaluation, registry
 from hitl.evaluation import Bin, OperatingPoint
 from hitl.policy import Policy

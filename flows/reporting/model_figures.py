@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from flows.judging import OTHER, largest
-from flows.measuring import questions
-from flows.model_evidence import Evidence
-from flows.wording import Told, as_number, as_share, counted, limits, listed, place
+from flows.judging.examples import OTHER, largest
+from flows.measuring.window import questions
+from flows.reporting.model_evidence import Evidence
+from flows.reporting.wording import Told, as_number, as_share, counted, limits, listed, place
 from hitl import registry
 from hitl.evaluation import MACRO, EstimateTable, Kind, estimate_tables
 from hitl.evaluation.store import Judged

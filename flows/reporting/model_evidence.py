@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from flows.bundles import BundleLost, load_registered
-from flows.judging import truth_of
+from flows.deciding.bundles import BundleLost, load_registered
+from flows.judging.examples import truth_of
 from hitl import datasets, evaluation, registry, training
 from hitl.evaluation.store import Judged
 from hitl.policy import Policy

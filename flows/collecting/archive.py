@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from flows.keep_annotations import Keeper
+from flows.collecting.keep import Keeper
 from hitl import logs
 from hitl.db import begin
 from hitl.labelstudio import SeenTask, answers, archive, differs, store

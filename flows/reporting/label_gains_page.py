@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from flows.drawing import FAINT, INK, PALE, PLAIN, UNSURE, as_svg, bare, plain_name
-from flows.label_gains import Effort, Gain, Step
-from flows.wording import as_number, counted, limits, listed
+from flows.reporting.drawing import FAINT, INK, PALE, PLAIN, UNSURE, as_svg, bare, plain_name
+from flows.reporting.label_gains import Effort, Gain, Step
+from flows.reporting.wording import as_number, counted, limits, listed
 from hitl.reports import Block, Grid, Heading, Picture, Training, Words
 
 MOST_TRAININGS = 12

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flows.drawing import FAINT, INK, PALE, PLAIN, SURE, UNSURE, as_svg, plain_name
+from flows.reporting.drawing import FAINT, INK, PALE, PLAIN, SURE, UNSURE, as_svg, plain_name
 from hitl.evaluation import Bin, OperatingPoint, PrecisionRecall
 from hitl.reports import Picture
 

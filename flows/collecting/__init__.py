@@ -1,0 +1,1 @@
+"""Parts of collecting: what a look keeps, what it archives, and who looks beside webhooks."""

@@ -1,0 +1,1 @@
+"""What whoever measures starts from: a window's audit labels."""

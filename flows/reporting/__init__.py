@@ -1,0 +1,1 @@
+"""What pages are made of: figures, pictures, words, and files."""

@@ -1,0 +1,1 @@
+"""What a batch is chosen from, and who stands for whom in it."""
