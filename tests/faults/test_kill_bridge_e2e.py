@@ -169,7 +169,7 @@ class Answered:
         assert done.error is None, done.trace
 
 
-@pytest.mark.parametrize(("sweep", "every"), [(False, 1), (True, 3)])
+@pytest.mark.parametrize(("sweep", "every"), [(False, 2), (True, 4)])
 def test_a_collection_that_is_killed_anywhere_and_run_again_loses_and_doubles_no_answer(
     bridge: Bridge,
     databases: Databases,

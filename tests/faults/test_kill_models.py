@@ -189,14 +189,14 @@ def test_what_is_certified_and_decided_is_the_same_however_often_it_was_killed(
 
     def killed(step: str) -> int:
         return survives_kills(
-            step, fresh=lambda name: loop.fresh(f"{step}-{name}"), databases=databases
+            step, fresh=lambda name: loop.fresh(f"{step}-{name}"), databases=databases, every=2
         )
 
     certified = killed("certify")
     loop.go("certify")
 
-    assert certified >= 10
-    assert killed("monitor") >= 8
-    assert killed("watch_drift") >= 8
-    assert killed("decide_retrain") >= 8
-    assert killed("rescore") >= 10
+    assert certified >= 5
+    assert killed("monitor") >= 4
+    assert killed("watch_drift") >= 4
+    assert killed("decide_retrain") >= 4
+    assert killed("rescore") >= 5
