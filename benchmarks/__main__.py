@@ -28,6 +28,7 @@ ALL = (
     "benchmarks.certificates",
     "benchmarks.drift",
     "benchmarks.estimates",
+    "benchmarks.measuring",
     "benchmarks.worlds",
     "benchmarks.label_saving",
     "benchmarks.real_log",

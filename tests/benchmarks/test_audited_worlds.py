@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.audited_worlds import REFERENCE, audit, make_pool, make_world
-from benchmarks.label_saving import labels_for
+from benchmarks.audited_worlds import REFERENCE, audit, knowable, make_pool, make_world
+from benchmarks.label_saving import fewest_labels, labels_for
 from hitl.evaluation import METRICS, estimate
 
 SMALL = replace(REFERENCE, items=3000, prevalence=0.1)
@@ -56,3 +56,20 @@ def test_the_curve_finds_where_a_square_root_law_comes_down_to_the_width() -> No
 
     assert [400.0, 576.0] == pytest.approx(found.tolist(), rel=0.01)
     assert np.isnan(labels_for(sizes, widths * 100)).all()
+
+
+def test_what_is_knowable_is_calibrated_and_the_best_chances_need_fewer_labels() -> None:
+    of = replace(REFERENCE, items=200_000, prevalence=0.05, hidden=0.2)
+    world = make_world(of, np.random.default_rng(3))
+    chance = knowable(of, world)
+
+    tenth = np.argsort(np.argsort(chance)) // (of.items // 10)
+    for part in range(10):
+        rows = tenth == part
+        error = np.sqrt(chance[rows].mean() / rows.sum())
+        assert world.violating[rows].mean() == pytest.approx(chance[rows].mean(), abs=4 * error)
+    even, best = fewest_labels(of, world)
+    assert 0.2 * even < best < 0.8 * even
+    recall = world.true("recall")
+    wanted = recall * (1 - recall) / (0.05 / 1.96) ** 2 / of.prevalence
+    assert even == pytest.approx(wanted, rel=0.1)
