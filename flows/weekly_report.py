@@ -80,9 +80,16 @@ class _Champion:
 
 
 def weekly_report(
-    engine: Engine, *, policy: Policy, end: datetime, recipe: CertifyRecipe | None = None
+    engine: Engine,
+    *,
+    policy: Policy,
+    end: datetime,
+    recipe: CertifyRecipe | None = None,
+    is_over: bool = True,
 ) -> WeeklyReport:
     """The seven days before `end`. Measures both weeks, as `hitl measure` would.
+
+    Where it is not over yet the page says so.
 
     Certificates are those that stood at `end`; obligations and gains are of the audit labels of
     the `window_days` before it.
@@ -101,7 +108,7 @@ def weekly_report(
     figures_before = _figures(engine, policy, version, before, start)
     steps = steps_of(trained)
     page = Page(
-        f"Week to {end:%Y-%m-%d}",
+        f"Week to {end:%Y-%m-%d}" + ("" if is_over else ", not over yet"),
         f"Policy {policy.policy_id}, {start:%Y-%m-%d} to {end:%Y-%m-%d} UTC; champion "
         f"{version or 'none yet'}",
         [

@@ -61,7 +61,7 @@ def fairness(
 @reports.command()
 def weekly(
     end: Annotated[
-        datetime | None, typer.Option(help="UTC; the week before it. Else before last midnight.")
+        datetime | None, typer.Option(help="UTC; the week before it. Else six days and today.")
     ] = None,
     folder: Folder = None,
     as_json: AsJson = False,

@@ -37,11 +37,15 @@ def fairness_report(
 def weekly_report(
     world: World, *, end: datetime | None = None, progress: Progress = silent
 ) -> WeeklyReport:
-    """A page on the seven days before `end`, or before last midnight UTC."""
+    """A page on the seven days before `end`, or on the last six full UTC days and today."""
     from flows import weekly_report as step
 
     return step.weekly_report(
-        world.engine, policy=world.policy, end=end or clock.midnight(), recipe=world.recipe.certify
+        world.engine,
+        policy=world.policy,
+        end=clock.window(None, end)[1],
+        recipe=world.recipe.certify,
+        is_over=end is not None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +55,27 @@ def test_each_week_and_each_model_has_a_folder(
     kept = tmp_path / "reports"
     assert kept / "weekly" / f"{NOON:%Y-%m-%d}" / "weekly.html" == week.path
     assert kept / "model" / "m1" / "model.html" == champion.path
+
+
+def test_by_hand_a_week_has_today_in_it_and_what_is_kept_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[Any, bool]] = []
+
+    def report(*_: Any, end: Any, is_over: bool, **__: Any) -> WeeklyReport:
+        asked.append((end, is_over))
+        return WeeklyReport(PAGE, None, WORK, WORK, ())
+
+    monkeypatch.setattr("flows.weekly_report.weekly_report", report)
+    monkeypatch.setattr("flows.steps.clock.now", lambda: NOON)
+    world = make_world(tmp_path)
+    world.engine = world.recipe = SimpleNamespace(certify=None)
+
+    reports.weekly_report(world)
+    reports.keep_weekly_page(world)
+
+    midnight = NOON.replace(hour=0, minute=0, second=0, microsecond=0)
+    assert [(midnight + timedelta(days=1), False), (midnight, True)] == asked
 
 
 def test_without_a_champion_no_page_is_kept(

@@ -47,6 +47,9 @@ def test_a_week_is_told_with_its_figures_and_events(engine: Engine, tmp_path: Pa
     assert "<svg" in page
     assert "below 0." in page
     assert page == as_html(weekly_report(engine, policy=policy, end=SOON).page)
+    today = weekly_report(engine, policy=policy, end=SOON, is_over=False)
+    assert "not over yet" not in page
+    assert "not over yet" in as_html(today.page)
 
 
 def test_a_week_shows_obligations_and_what_the_last_labels_bought(
