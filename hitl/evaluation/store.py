@@ -123,11 +123,12 @@ _JUDGED = f"""
     LEFT JOIN reaches r ON r.item_id = i.item_id
     ORDER BY i.item_id
 """  # noqa: S608
-_EPOCHS = """
-    SELECT DISTINCT width_bucket(i.content_at, CAST(:moments AS timestamptz[]))
-    FROM decisions d JOIN items i USING (item_id)
-    WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
-      AND d.is_shadow = :is_shadow AND i.content_at IS NOT NULL
+_LIVED = """
+    SELECT EXISTS (
+        SELECT FROM decisions d JOIN items i USING (item_id)
+        WHERE d.model_version = :model_version AND d.decided_at >= :start AND d.decided_at < :end
+          AND d.is_shadow = :is_shadow AND i.content_at >= :since AND i.content_at < :until
+    )
 """
 
 
@@ -214,13 +215,7 @@ def read_judged(
     level = partial(levelled, epochs=audit.epochs, batch=batch, epoch=joined, chance=chance)
     found = level(audit.draws)
     flagged = [_among_flagged(audit, model_version, category) for category in policy.category]
-    lived: Iterable[int] = range(len(found.most))
-    # Of a window that was partly dropped nobody can tell any more which moments its items came
-    # from: then any counts.
-    if not is_dropped(tx, start):
-        lived = tx.execute(text(_EPOCHS), given | {"moments": list(audit.moments)}).scalars()
-    possible = [found.most[k] for k in lived if k < len(found.most) and found.most[k] > 0.0]
-    possible += found.most[joined].tolist()
+    largest = _largest(tx, audit, found.most, joined, given)
     stands_for = np.array([row.stands_for for row in rows], dtype=float)
     categories = policy.category_ids
 
@@ -243,7 +238,7 @@ def read_judged(
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),
         stands_for=stands_for,
         answered_at=np.array([row.answered_at for row in rows], dtype=object),
-        largest_weight=audit.most_for_one * max(possible) if possible else None,
+        largest_weight=audit.most_for_one * largest if largest else None,
         market=np.array([row.market or "unknown" for row in rows], dtype=object),
         views=np.array(
             [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
@@ -256,6 +251,34 @@ def read_judged(
             for k in set(batch.tolist())
         ),
     )
+
+
+def _largest(
+    tx: Connection,
+    audit: Audit,
+    most: FloatArray,
+    joined: NDArray[np.intp],
+    given: dict[str, Any],
+) -> float:
+    """The most that any item which the model decided on could have counted; 0 where none could.
+
+    Epochs are asked whether any of their items was decided on, the heaviest first, and only while
+    they could weigh more than what was drawn: to join all decisions with their items takes long.
+    """
+    largest = float(most[joined].max(initial=0.0))
+    heavier = [k for k in np.argsort(-most, kind="stable").tolist() if most[k] > largest]
+    # Of a window that was partly dropped nobody can tell any more which moments its items came
+    # from: then any counts.
+    if heavier and is_dropped(tx, given["start"]):
+        return float(most[heavier[0]])
+    for k in heavier:
+        span = {
+            "since": audit.moments[k - 1] if k else "-infinity",
+            "until": audit.moments[k] if k < len(audit.moments) else "infinity",
+        }
+        if tx.execute(text(_LIVED), given | span).scalar_one():
+            return float(most[k])
+    return largest
 
 
 def _among_flagged(
