@@ -6,7 +6,6 @@ for two kinds of item, so one estimator and two kinds of interval serve them all
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +27,7 @@ from hitl.evaluation.metrics import (
     Kind,
     PostStrata,
 )
-from hitl.evaluation.weights import checked_amounts, drawn_with, left_to_chance, most_of_one
+from hitl.evaluation.weights import checked_amounts, drawn_with, most_of_one, moved_by_one
 
 
 class _Labels(NamedTuple):
@@ -133,11 +132,22 @@ def estimate(
         _cell(labels, worth, cell, largest_weight, flagged_as_drawn)
         for worth, cell in ((good, cells.good), (bad, cells.bad))
     )
-    down, up = _moved_by_one(labels, value, good + bad, (of_good, of_bad), largest_weight)
+    down, up = moved_by_one(
+        value,
+        float((labels.weight * (good + bad)).sum()),
+        good=of_good.largest_weight,
+        bad=of_bad.largest_weight,
+        heaviest=largest_weight or float(labels.weight.max()),
+    )
     if kind == "certified":
         low, high = share_limits(of_good, of_bad, confidence=confidence)
     else:
-        low, high = _descriptive(value, n_effective, down, up, confidence)
+        low, high = map(
+            float,
+            descriptive_limits(
+                np.float64(value), np.float64(n_effective), down=down, up=up, confidence=confidence
+            ),
+        )
     heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
     return Estimate(
         metric=metric, value=value, low=min(low, value), high=max(high, value), n=counts.n,
@@ -145,7 +155,7 @@ def estimate(
         confidence=confidence,
         unstable=counts.n_events < STEADY_EVENTS
         or heaviest > HEAVIEST_SHARE
-        or max(down, up) ** 2 > _shown_variance(labels, good, bad, value),
+        or float(max(down, up)) ** 2 > _shown_variance(labels, good, bad, value),
         n_excluded=n_excluded, n_unknown=n_unknown,
     )  # fmt: skip
 
@@ -211,37 +221,10 @@ def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
     return labels._replace(weight=weight, spread=spread)
 
 
-def _moved_by_one(
-    labels: _Labels,
-    value: float,
-    worth: FloatArray,
-    totals: tuple[CellTotal, CellTotal],
-    largest_weight: float | None,
-) -> tuple[float, float]:
-    """How far one more of the heaviest items would move the value down, and up; 0 where each was
-    sure to be drawn. A kind of item may be missing among the drawn ones altogether."""
-    good, bad = totals
-    left = math.sqrt(left_to_chance(largest_weight or labels.weight.max()))
-    base = float((labels.weight * worth).sum())
-    return value * bad.largest_weight * left / base, (
-        1.0 - value
-    ) * good.largest_weight * left / base
-
-
 def _shown_variance(labels: _Labels, good: FloatArray, bad: FloatArray, value: float) -> float:
     """Of the value, as far as the drawn items show it."""
     base = float((labels.weight * (good + bad)).sum())
     return float((labels.spread * (good - value * (good + bad)) ** 2).sum()) / base**2
-
-
-def _descriptive(
-    value: float, n: float, down: float, up: float, confidence: float
-) -> tuple[float, float]:
-    low, high = descriptive_limits(
-        np.float64(value), np.float64(n), down=np.float64(down), up=np.float64(up),
-        confidence=confidence,
-    )  # fmt: skip
-    return float(low), float(high)
 
 
 def _effective_n(

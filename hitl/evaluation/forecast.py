@@ -6,7 +6,6 @@ were. A band from many such futures says how sure the answer is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_leng
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
 from hitl.evaluation.intervals import descriptive_limits
 from hitl.evaluation.metrics import METRICS
-from hitl.evaluation.weights import drawn_with, left_to_chance, most_of_one
+from hitl.evaluation.weights import drawn_with, most_of_one, moved_by_one
 
 FUTURES = 300
 FARTHEST = 40.0
@@ -143,12 +142,13 @@ def days_needed(
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """`parts` (n, 4): weight of good and of bad, and the variance of each. `good`, `bad`: what one
-    more of the heaviest would count, but for the part of it that was sure to be drawn."""
+    """`parts` (n, 4): weight of good and of bad, and the variance of each. `good`, `bad`: the most
+    that one more of each could count; `heaviest`: that any item weighs."""
 
     parts: FloatArray
     good: float
     bad: float
+    heaviest: float
 
     @classmethod
     def of(
@@ -170,17 +170,16 @@ class _Labels:
         kind = said[known].astype(int), flags[known].astype(int)
         good, bad = (np.array(one, dtype=np.float64)[kind] for one in cells)
         weight, spread = 1.0 / chance[known], spread[known]
-        heaviest = largest_weight or float(weight.max(initial=1.0))
         most_good, most_bad = (
             most_of_one(
                 cell, flags[known] == 1.0, weight, spread > 0.0,
                 largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
             )
-            * math.sqrt(left_to_chance(heaviest))
             for cell in cells
         )  # fmt: skip
         parts = np.column_stack([weight * good, weight * bad, spread * good**2, spread * bad**2])
-        return cls(parts, most_good, most_bad)
+        heaviest = largest_weight or float(weight.max(initial=1.0))
+        return cls(parts, most_good, most_bad, heaviest)
 
     def half_width(self, sums: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
         """Of the descriptive interval, for sums of `parts`, shape (..., 4)."""
@@ -189,12 +188,11 @@ class _Labels:
         with np.errstate(divide="ignore", invalid="ignore"):
             value = good / total
             variance = ((1.0 - value) ** 2 * sums[..., 2] + value**2 * sums[..., 3]) / total**2
+            down, up = moved_by_one(
+                value, total, good=self.good, bad=self.bad, heaviest=self.heaviest
+            )
             low, high = descriptive_limits(
-                value,
-                value * (1.0 - value) / variance,
-                down=value * self.bad / total,
-                up=(1.0 - value) * self.good / total,
-                confidence=confidence,
+                value, value * (1.0 - value) / variance, down=down, up=up, confidence=confidence
             )
         half = (high - low) / 2.0
         found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -215,6 +216,8 @@ def read_judged(
     level = partial(levelled, epochs=audit.epochs, batch=batch, epoch=joined, chance=chance)
     found = level(audit.draws)
     flagged = [_among_flagged(audit, model_version, category) for category in policy.category]
+    # Of a category for which no batch told more than of everything, nothing is reckoned again.
+    levels = [found if all(map(is_, own, audit.draws)) else level(own) for own in flagged]
     largest = _largest(tx, audit, found.most, joined, given)
     stands_for = np.array([row.stands_for for row in rows], dtype=float)
     categories = policy.category_ids
@@ -232,7 +235,7 @@ def read_judged(
         variance_weight=_of_copies(found.weight, found.variance, stands_for),
         least_chance=found.least_chance,
         evenness=_evenness(audit.draws, batch, chance),
-        least_flagged=_columns(level(draws).least_chance for draws in flagged),
+        least_flagged=_columns(one.least_chance for one in levels),
         evenness_flagged=_columns(_evenness(draws, batch, chance) for draws in flagged),
         language=np.array([row.language or "unknown" for row in rows], dtype=object),
         surface=np.array([row.surface or "unknown" for row in rows], dtype=object),

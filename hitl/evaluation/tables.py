@@ -26,6 +26,7 @@ from hitl.evaluation.metrics import (
 )
 from hitl.evaluation.post_strata import PostStratified
 from hitl.evaluation.sums import Sums, sum_labels
+from hitl.evaluation.weights import moved_by_one
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +150,10 @@ def _table(
         most_good, most_bad = (
             _largest(sums, worth, largest_weight, flagged_as_drawn) for worth in (good, bad)
         )
-        # How far one more of the heaviest of all would move the value, to either side.
-        heaviest_of_all = largest_weight or sums.heaviest.max(axis=(2, 3))
-        left = np.sqrt(np.maximum(1.0 - 1.0 / heaviest_of_all, 0.0)) / (g + b)
-        down, up = value * most_bad * left, (1.0 - value) * most_good * left
+        down, up = moved_by_one(
+            value, g + b, good=most_good, bad=most_bad,
+            heaviest=largest_weight or sums.heaviest.max(axis=(2, 3)),
+        )  # fmt: skip
         if kind == "certified":
             low, high = _share_limits(
                 _gamma(sums, good, most_good, confidence), (g, b),

@@ -77,6 +77,23 @@ def most_of_one(
     return float((weight * could_count * random).max(initial=0.0))
 
 
-def left_to_chance(weight: float) -> float:
-    """The part of an item's squared weight that is variance: 0 where it was sure to be drawn."""
-    return max(1.0 - 1.0 / weight, 0.0)
+def moved_by_one(
+    value: FloatArray | float,
+    base: FloatArray | float,
+    *,
+    good: FloatArray | float,
+    bad: FloatArray | float,
+    heaviest: FloatArray | float,
+) -> tuple[FloatArray, FloatArray]:
+    """How far one more of the heaviest items would move a value, down and up, as deviations.
+
+    A kind of item may be missing among the drawn ones altogether. Of an item's squared weight w the
+    part 1 - 1 / w is variance: nothing is moved where each was sure to be drawn.
+
+    Args:
+        value, base: good / (good + bad), and what that divides by; of any shape.
+        good, bad: the most that one more of each cell could count (`most_of_one`).
+        heaviest: the most that any item weighs.
+    """
+    left = np.sqrt(np.maximum(1.0 - 1.0 / np.asarray(heaviest, dtype=np.float64), 0.0)) / base
+    return value * bad * left, (1.0 - value) * good * left
