@@ -19,19 +19,20 @@ LANES = ("critical", "german", "english", "video", "unrouted")
 
 # Straight into the tables: what a selection leaves behind, without choosing.
 _FILL = """
-INSERT INTO policies (policy_id, name, version, body) VALUES ('p', 'p', '1', '{"category": []}')
-ON CONFLICT DO NOTHING;
+INSERT INTO policies (policy_id, name, version, body) VALUES
+    (%(policy)s, 'p', '1', '{"category": []}') ON CONFLICT DO NOTHING;
 INSERT INTO recipes (recipe_id, body) VALUES ('r', '{}') ON CONFLICT DO NOTHING;
 INSERT INTO items (item_id) SELECT %(name)s || k FROM generate_series(1, %(count)s) k;
 INSERT INTO batches (batch_id, policy_id, recipe_id, seed, plan, size_wanted, read_at,
                      training_pool_size, measuring_pool_size)
-VALUES (%(name)s, 'p', 'r', 1, '{}', %(count)s, now(), 0, 0);
+VALUES (%(name)s, %(policy)s, 'r', 1, '{}', %(count)s, now(), 0, 0);
 INSERT INTO picks (batch_id, item_id, share, strategy, rank)
 SELECT %(name)s, %(name)s || k, 'uncertain', 'margin', k FROM generate_series(1, %(count)s) k;
 INSERT INTO entries (item_id, batch_id, policy_id, votes_wanted, worth, priority, lane, due_at,
                      turn_at)
-SELECT %(name)s || k, %(name)s, 'p', 1, 1, 1, (%(lanes)s)[1 + k %% array_length(%(lanes)s, 1)],
-       due_at, due_at - random() * interval '10 hours'
+SELECT %(name)s || k, %(name)s, %(policy)s, 1, 1, 1,
+       (%(lanes)s)[1 + k %% array_length(%(lanes)s, 1)], due_at,
+       due_at - random() * interval '10 hours'
 FROM (SELECT k, now() + %(after)s * interval '1 day' + random() * interval '1 day' AS due_at
       FROM generate_series(1, %(count)s) k) made;
 """
@@ -69,10 +70,11 @@ def make_queue(running: PostgresServer) -> tuple[Engine, str]:
     return engine, url
 
 
-def fill(engine: Engine, count: int, *, after_days: float = 1.0) -> None:
+def fill(engine: Engine, count: int, *, after_days: float = 1.0, policy_id: str = "p") -> None:
     """So many more entries that wait, due some days from now; then the statistics that a server
     in use has."""
     values = {"name": uuid.uuid4().hex[:12], "count": count, "after": after_days}
+    values |= {"policy": policy_id}
     with begin(engine) as tx:
         tx.exec_driver_sql(_FILL, values | {"lanes": list(LANES)})
     settle(engine)

@@ -25,7 +25,7 @@ from hitl.policy import Policy
 from hitl.records import EntryId, EntryState, PolicyId, Stage, Vote
 
 TAKEN_BACK = "taken_back"
-_ONE_OPEN = "uq_entries_one_open_an_item"
+_ONE_OPEN = "pk_open_items"
 # Others are not ours to move: `waiting` has no task, and a person closed the rest.
 _MOVABLE = (EntryState.DISPATCHED, EntryState.ADJUDICATING, EntryState.DONE)
 

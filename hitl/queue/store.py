@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, exists, func, select, text, update
 
-from hitl.db.schema import batches, entries, picks, policies, tasks
+from hitl.db.schema import batches, entries, open_items, picks, policies, tasks, turns
 from hitl.policy import Policy
 from hitl.queue.errors import NothingOpen, NotInQueue
 from hitl.recipe import ELUSION_APART
@@ -18,7 +18,6 @@ from hitl.records import EntryId, EntryState, ItemId, PolicyId
 _OPEN = (EntryState.WAITING, EntryState.DISPATCHED, EntryState.ADJUDICATING)
 _POLICY_CHANGED = "policy changed"
 _ASKED_ANEW = "asked for another share"
-_other = entries.alias()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ def requeue_where(tx: Connection, *, reason: str | None = None, lane: str | None
         select(entries.c.entry_id)
         .where(
             entries.c.state == EntryState.DEAD,
-            ~exists().where(_other.c.item_id == entries.c.item_id, _other.c.state.in_(_OPEN)),
+            ~exists().where(open_items.c.item_id == entries.c.item_id),
         )
         .distinct(entries.c.item_id)
         .order_by(entries.c.item_id, entries.c.entry_id.desc())
@@ -199,12 +198,13 @@ def make_way(tx: Connection, item_ids: Sequence[ItemId]) -> int:
     """
     open_ones = (
         select(entries.c.entry_id)
+        .join(open_items, open_items.c.entry_id == entries.c.entry_id)
         .join(
             picks,
             (picks.c.batch_id == entries.c.batch_id) & (picks.c.item_id == entries.c.item_id),
         )
         .where(
-            entries.c.item_id.in_(item_ids),
+            open_items.c.item_id.in_(item_ids),
             entries.c.state.in_(_OPEN),
             picks.c.share == ELUSION_APART,
         )
@@ -227,6 +227,7 @@ def count_under_other_versions(tx: Connection, policy: Policy) -> int:
 def _under_other_versions(policy: Policy) -> Select[Any]:
     return (
         select(entries)
+        .join(turns, turns.c.entry_id == entries.c.entry_id)
         .join(policies, policies.c.policy_id == entries.c.policy_id)
         .where(
             policies.c.name == policy.name,

@@ -22,6 +22,8 @@ class Counts:
     entries_done: int
     entries_withdrawn: int
     entries_dead: int
+    turns: int
+    open_items: int
     entries_to_review: int
     entries_with_review_task: int
     annotations_submitted: int
@@ -81,6 +83,18 @@ def accounts(counts: Counts) -> list[Account]:
     return [
         Account("picks = entries", counts.picks, counts.entries, "a pick without its question"),
         Account("entries = sum of states", counts.entries, states, "an entry in no known state"),
+        Account(
+            "entries waiting = turns",
+            counts.entries_waiting,
+            counts.turns,
+            "an entry that waits and is given to nobody",
+        ),
+        Account(
+            "entries open = open items",
+            counts.entries_waiting + counts.entries_dispatched + counts.entries_adjudicating,
+            counts.open_items,
+            "an item that could be asked about twice at once, or never again",
+        ),
         Account(
             "entries to review = review tasks",
             counts.entries_to_review,

@@ -45,6 +45,8 @@ SELECT
     (SELECT count(*) FROM mine WHERE state = 'done') AS entries_done,
     (SELECT count(*) FROM mine WHERE state = 'withdrawn') AS entries_withdrawn,
     (SELECT count(*) FROM mine WHERE state = 'dead') AS entries_dead,
+    (SELECT count(*) FROM turns JOIN mine USING (entry_id)) AS turns,
+    (SELECT count(*) FROM open_items JOIN mine USING (entry_id, item_id)) AS open_items,
     -- What a tool has claimed is with a reviewer without a task.
     (SELECT count(*) FROM reviewed
      WHERE has_task OR (state = 'dispatched' AND lease_id IS NULL)) AS entries_to_review,

@@ -31,8 +31,8 @@ _LANES = """
 SELECT p.name AS policy, e.lane, e.tier::text AS tier, count(*) AS entries,
        count(*) FILTER (WHERE e.due_at <= clock_timestamp()) AS overdue,
        extract(epoch FROM min(e.due_at) - clock_timestamp())::float8 AS next_due
-FROM entries e JOIN policies p USING (policy_id)
-WHERE e.state IN ('waiting', 'dispatched', 'adjudicating') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+FROM open_items JOIN entries e USING (entry_id) JOIN policies p USING (policy_id)
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 """
 _LAG = """
 SELECT p.name AS policy,

@@ -9,9 +9,10 @@ import pytest
 from alembic import command
 from sqlalchemy import Engine, text
 
-from hitl.db import begin, connect, migrate
+from hitl.db import begin, connect, count_rows, migrate
 from hitl.db.migrate import _config
 from tests.conftest import _execute, _with_database
+from tests.queue.pulling import misplaced
 
 pytestmark = pytest.mark.postgres
 
@@ -68,6 +69,15 @@ def test_entries_of_before_the_lanes_keep_their_order_and_get_a_deadline(
     assert {("unrouted", 1, 86_400.0)} == {(r.lane, r.tier, r.sla.total_seconds()) for r in rows}
     assert pytest.approx([5 / 6, None, 1.0, 2 / 3]) == [row.worth for row in rows]
     assert 7 == events  # none by the migration
+
+
+def test_what_waits_and_what_is_open_get_their_places(first_schema: Engine) -> None:
+    migrate(first_schema)
+
+    with begin(first_schema) as tx:
+        assert 2 == count_rows(tx, "turns")
+        assert 3 == count_rows(tx, "open_items")
+        assert not misplaced(tx)
 
 
 def test_a_filled_database_goes_back_and_what_a_tool_held_waits_again(

@@ -24,6 +24,7 @@ from hitl.db import (
     migrate,
     months,
 )
+from hitl.db.claims import CLAIMS
 from hitl.db.locks import lock_key
 from hitl.db.migrate import _config
 from hitl.db.moves import APPEND_ONLY, MOVES_AS_ROWS, TRIGGERS, append_only_trigger
@@ -52,6 +53,9 @@ _DEFINITIONS = text("""
     SELECT 'check ' || conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE contype = 'c' AND connamespace = 'public'::regnamespace
     UNION ALL
+    SELECT 'storage ' || relname, CAST(reloptions AS text) FROM pg_class
+    WHERE reloptions IS NOT NULL AND relnamespace = 'public'::regnamespace
+    UNION ALL
     SELECT 'move ' || from_state || ' ' || to_state, '' FROM entry_moves
     ORDER BY 1
 """)
@@ -72,6 +76,7 @@ def test_migrating_from_empty_gives_the_schema_of_the_code(
         metadata.create_all(tx)
         statements = [
             TRIGGERS,
+            CLAIMS,
             *map(append_only_trigger, APPEND_ONLY),
             *months.STATEMENTS,
             *create_statements(),

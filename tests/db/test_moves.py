@@ -58,7 +58,7 @@ def test_an_item_has_one_open_entry_at_most(tx: Connection) -> None:
     [first] = add_entries(tx, ["i1"], policy=policy, batch_id="b1")
 
     with (
-        pytest.raises(IntegrityError, match="uq_entries_one_open_an_item"),
+        pytest.raises(IntegrityError, match="pk_open_items"),
         tx.begin_nested(),
     ):
         tx.execute(

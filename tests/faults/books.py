@@ -37,6 +37,9 @@ _TABLES = {
     "stood_aside": "SELECT * FROM stood_aside",
     "entries": "SELECT item_id, batch_id, policy_id, state, priority, votes_wanted, reason,"
     " closed_at IS NULL AS is_open FROM entries",
+    "turns": "SELECT e.batch_id, e.item_id, t.lane, t.tier FROM turns t JOIN entries e"
+    " USING (entry_id)",
+    "open_items": "SELECT o.item_id, e.batch_id FROM open_items o JOIN entries e USING (entry_id)",
     "entry_events": "SELECT e.batch_id, e.item_id, v.from_state, v.to_state FROM entry_events v"
     " JOIN entries e USING (entry_id)",
     "labelling_projects": "SELECT policy_id, stage, interface_hash FROM labelling_projects",

@@ -82,3 +82,20 @@ def events_of(tx: Connection, entry_id: EntryId) -> list[Mapping[str, Any]]:
         .order_by(entry_events.c.event_id)
     )
     return [row._mapping for row in rows]
+
+
+_PLACES = """
+    SELECT 'turn', entry_id, NULL, lane, tier, turn_at, due_at FROM {turns}
+    UNION ALL SELECT 'open', entry_id, item_id, NULL, NULL, NULL, NULL FROM {open_items}
+"""
+
+
+def misplaced(tx: Connection) -> list[Any]:
+    """Turns and open items that are not as the entries say, or are missing."""
+    said = _PLACES.format(
+        turns="entries WHERE state = 'waiting'",
+        open_items="entries WHERE state IN ('waiting', 'dispatched', 'adjudicating')",
+    )
+    kept = _PLACES.format(turns="turns", open_items="open_items")
+    off = f"(({said}) EXCEPT ({kept})) UNION ALL (({kept}) EXCEPT ({said}))"
+    return list(tx.execute(text(off)))

@@ -16,7 +16,7 @@ from hitl import queue
 from hitl.db.moves import LEGAL_MOVES
 from hitl.db.schema import entries, leases
 from hitl.records import EntryId, EntryState
-from tests.queue.pulling import MINUTE, may_take_all, run_out, wait
+from tests.queue.pulling import MINUTE, may_take_all, misplaced, run_out, wait
 
 pytestmark = pytest.mark.postgres
 
@@ -182,6 +182,7 @@ def machine(tx: Connection) -> type[RuleBasedStateMachine]:
             assert found == {
                 one: (x.state, x.tier, x.lease, x.failures) for one, x in self.known.items()
             }
+            assert not misplaced(tx)
             running = select(leases.c.lease_id).where(leases.c.ended_at.is_(None))
             assert {x.lease for x in self.known.values()} - {None} <= set(
                 tx.execute(running).scalars()

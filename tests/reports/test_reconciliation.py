@@ -23,6 +23,7 @@ from tests.builders import add_entries, add_items, add_policy
 def make_counts(**changed: int) -> Counts:
     balanced = dict.fromkeys([f.name for f in dataclasses.fields(Counts)], 0)
     balanced |= {"picks": 10, "entries": 10, "entries_waiting": 2, "entries_done": 8}
+    balanced |= {"turns": 2, "open_items": 2}
     balanced |= {"entries_to_review": 8, "entries_with_review_task": 8}
     balanced |= {"annotations_submitted": 9, "votes_of_newest": 8, "rejects_of_newest": 1}
     balanced |= {"entries_with_labels": 6, "items_with_labels": 6, "examples": 6}
@@ -43,6 +44,8 @@ def test_balanced_books_balance() -> None:
     [
         ("entries", "picks = entries"),
         ("entries_dead", "entries = sum of states"),
+        ("turns", "entries waiting = turns"),
+        ("open_items", "entries open = open items"),
         ("entries_with_review_task", "entries to review = review tasks"),
         ("votes_of_newest", "submitted annotations = votes + set aside"),
         ("entries_with_labels", "entries done = with labels + without an answer"),

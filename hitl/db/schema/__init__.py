@@ -26,6 +26,8 @@ from hitl.db.schema.rules import policies, policy_categories, recipes
 from hitl.db.schema.selection import batches, picks, stood_aside, overflows
 from hitl.db.schema.queue import (
     entries,
+    open_items,
+    turns,
     entry_moves,
     entry_events,
     leases,
@@ -87,6 +89,7 @@ __all__ = [
     "metadata",
     "model_versions",
     "newest_decisions",
+    "open_items",
     "overflows",
     "picks",
     "policies",
@@ -103,6 +106,7 @@ __all__ = [
     "snapshots",
     "stood_aside",
     "tasks",
+    "turns",
     "twin_buckets",
     "twin_forms",
     "twin_items",

@@ -23,7 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, UUID
 from hitl.db.schema.base import A_DAY_ON, WHEN, metadata, now, one_of
 from hitl.records import UNROUTED, EntryState
 
-# A trigger checks moves, and which columns may change (hitl/db/moves.py).
+# A trigger checks moves, and which columns may change (hitl/db/moves.py). No index is over what
+# moves: what is open and what waits has a table of its own.
 entries = Table(
     "entries",
     metadata,
@@ -56,34 +57,36 @@ entries = Table(
     CheckConstraint("tier BETWEEN 1 AND 9", name="tier"),
     CheckConstraint("lease_id IS NULL OR state = 'dispatched'", name="leased"),
 )
-Index(
-    "uq_entries_one_open_an_item",
-    entries.c.item_id,
-    unique=True,
-    postgresql_where=text("state IN ('waiting', 'dispatched', 'adjudicating')"),
+
+# Both written by a trigger alone (hitl/db/moves.py), in the transaction that moves the entry.
+# What is open of each item: one at most. No foreign keys: no entry is ever deleted.
+open_items = Table(
+    "open_items",
+    metadata,
+    Column("item_id", Text, nullable=False),
+    Column("entry_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("item_id"),
 )
-Index(
-    "ix_entries_waiting",
-    entries.c.turn_at,
-    entries.c.due_at,
-    entries.c.entry_id,
-    postgresql_where=text("state = 'waiting' AND tier = 1"),
+
+# What waits, in the order in which it is served.
+turns = Table(
+    "turns",
+    metadata,
+    Column("entry_id", BigInteger, autoincrement=False, nullable=False),
+    Column("lane", Text, nullable=False),
+    Column("tier", SmallInteger, nullable=False),
+    Column("turn_at", WHEN, nullable=False),
+    Column("due_at", WHEN, nullable=False),
+    PrimaryKeyConstraint("entry_id"),
 )
+Index("ix_turns_tier_turn_at", turns.c.tier, turns.c.turn_at, turns.c.due_at, turns.c.entry_id)
 Index(
-    "ix_entries_waiting_lane",
-    entries.c.lane,
-    entries.c.turn_at,
-    entries.c.due_at,
-    entries.c.entry_id,
-    postgresql_where=text("state = 'waiting' AND tier = 1"),
-)
-Index(
-    "ix_entries_escalated",
-    entries.c.tier,
-    entries.c.turn_at,
-    entries.c.due_at,
-    entries.c.entry_id,
-    postgresql_where=text("state = 'waiting' AND tier > 1"),
+    "ix_turns_tier_lane_turn_at",
+    turns.c.tier,
+    turns.c.lane,
+    turns.c.turn_at,
+    turns.c.due_at,
+    turns.c.entry_id,
 )
 
 entry_moves = Table(

@@ -15,7 +15,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
                max(age) AS oldest_seconds, count(*) AS entries
         FROM (
             SELECT policy_id, state, extract(epoch FROM now() - opened_at)::float8 AS age
-            FROM entries WHERE state IN ('waiting', 'dispatched', 'adjudicating')
+            FROM open_items JOIN entries USING (entry_id)
         ) open_entries GROUP BY policy_id, state
     """,
     "throughput_hourly": """
@@ -44,7 +44,7 @@ DASHBOARD_VIEWS: dict[str, str] = {
         FROM (
             SELECT policy_id, lane, tier, state,
                    extract(epoch FROM now() - opened_at)::float8 AS age
-            FROM entries WHERE state IN ('waiting', 'dispatched', 'adjudicating')
+            FROM open_items JOIN entries USING (entry_id)
         ) open_entries GROUP BY policy_id, lane, tier, state
     """,
     "lane_throughput_hourly": """

@@ -107,8 +107,7 @@ ORDER BY 1
 ON CONFLICT (model_version) DO UPDATE SET decided_at = greatest(n.decided_at, excluded.decided_at)
 """
 _ASKED_ABOUT = """
-SELECT DISTINCT item_id FROM entries JOIN intake_decisions USING (item_id)
-WHERE state IN ('waiting', 'dispatched', 'adjudicating') ORDER BY item_id
+SELECT DISTINCT item_id FROM open_items JOIN intake_decisions USING (item_id) ORDER BY item_id
 """
 _STAGE_CONFLICTS = """
 CREATE TEMP TABLE IF NOT EXISTS intake_conflicts (item_id text, key text, payload_hash text)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Select,
+    Table,
     and_,
     cast,
     delete,
@@ -24,7 +25,7 @@ from sqlalchemy import (
     update,
 )
 
-from hitl.db.schema import decisions, entries, items, pushes, tasks
+from hitl.db.schema import decisions, entries, items, open_items, pushes, tasks, turns
 from hitl.labelstudio.payloads import TaskContent
 from hitl.labelstudio.store import ASKABLE, OPEN, move_entries, requeued
 from hitl.policy import Policy
@@ -41,6 +42,10 @@ class Push:
     contents: list[TaskContent]
 
 
+# Where what may be asked at a stage stands, so that nobody looks through all that was ever asked.
+_PLACES: Mapping[Stage, Table] = {Stage.REVIEW: turns, Stage.ADJUDICATION: open_items}
+
+
 def _without_task(stage: Stage) -> Any:
     return ~exists().where(tasks.c.entry_id == entries.c.entry_id, tasks.c.stage == stage)
 
@@ -52,7 +57,13 @@ def _askable(policy: Policy, stage: Stage) -> Any:
         _without_task(stage),
     )
     # A project shows its tasks to everybody in it: what only a higher tier may see is claimed.
-    return and_(wanted, entries.c.tier == 1) if stage is Stage.REVIEW else wanted
+    lowest = and_(turns.c.tier == 1, entries.c.tier == 1)
+    return and_(wanted, lowest) if stage is Stage.REVIEW else wanted
+
+
+def _in_place(query: Select[Any], stage: Stage) -> Select[Any]:
+    place = _PLACES[stage]
+    return query.join(place, place.c.entry_id == entries.c.entry_id)
 
 
 def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
@@ -66,7 +77,7 @@ def bury(tx: Connection, entry_ids: Sequence[EntryId], *, reason: str) -> None:
 
 def _with_text(policy: Policy, stage: Stage) -> Select[Any]:
     joined = select(entries.c.entry_id).join(items, items.c.item_id == entries.c.item_id)
-    return joined.where(_askable(policy, stage), items.c.text.is_not(None))
+    return _in_place(joined, stage).where(_askable(policy, stage), items.c.text.is_not(None))
 
 
 def count_askable(tx: Connection, policy: Policy, stage: Stage) -> int:
@@ -144,10 +155,11 @@ def intend_push(
     Commit before the call: the rows are how a killed one is found again. No entry is ever in
     two pushes of a stage. At least one entry is taken, however long its text.
     """
+    order = turns.c if stage is Stage.REVIEW else entries.c
     rows = tx.execute(
-        _contents(policy)
+        _in_place(_contents(policy), stage)
         .where(_askable(policy, stage), items.c.text.is_not(None))
-        .order_by(entries.c.turn_at, entries.c.due_at, entries.c.entry_id)
+        .order_by(order.turn_at, order.due_at, order.entry_id)
         .limit(limit)
         .with_for_update(of=entries, skip_locked=True)
     ).all()

@@ -37,14 +37,7 @@ def _leaving(moved: str, told: str = "SELECT 1") -> TextClause:
     return text(_LEAVE.format(moved=moved, told=told))
 
 
-# An entry that wants several answers waits for somebody else until it has them all.
-_COMPLETE = _leaving(
-    moved="""state = CASE WHEN votes_wanted <= 1 OR votes_wanted <= 1 + (
-        SELECT count(*) FROM handled h WHERE h.entry_id = e.entry_id AND h.outcome = 'answered'
-    ) THEN 'done' ELSE 'waiting' END, failures = 0""",
-    told="""INSERT INTO handled (entry_id, holder, outcome)
-        SELECT entry_id, holder, 'answered' FROM moved WHERE votes_wanted > 1""",
-)
+_COMPLETE = text("SELECT unnest(complete_entries(:lease_id, :token, CAST(:entry_ids AS bigint[])))")
 _RELEASE = _leaving("state = 'waiting'")
 # To the next tier once enough have passed it on; its deadline starts anew there.
 _SKIP = _leaving(

@@ -61,8 +61,8 @@ _HOLDERS = text(
 _TELL_BREACHES = text("""
 WITH told AS (
     INSERT INTO breaches (entry_id, due_at, lane, tier)
-    SELECT entry_id, due_at, lane, tier FROM entries
-    WHERE state IN ('waiting', 'dispatched', 'adjudicating') AND due_at <= clock_timestamp()
+    SELECT entry_id, due_at, lane, tier FROM open_items JOIN entries USING (entry_id)
+    WHERE due_at <= clock_timestamp()
     ORDER BY entry_id ON CONFLICT DO NOTHING
     RETURNING entry_id, lane, tier, due_at
 )

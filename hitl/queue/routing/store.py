@@ -119,7 +119,8 @@ def skills_of(tx: Connection, holder: str | None = None) -> list[Skill]:
 _ROUTABLE = """
     SELECT e.entry_id, e.lane, e.tier, e.due_at, p.name AS policy_name,
            i.language, i.modality, i.market, i.surface
-    FROM entries e JOIN policies p USING (policy_id) JOIN items i USING (item_id)
+    FROM turns JOIN entries e USING (entry_id) JOIN policies p USING (policy_id)
+    JOIN items i USING (item_id)
     WHERE e.state = 'waiting' AND e.reason IS NULL AND p.name = :policy_name
     ORDER BY e.entry_id FOR NO KEY UPDATE OF e
 """

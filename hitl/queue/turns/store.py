@@ -100,8 +100,8 @@ WHERE e.entry_id = a.entry_id
 _RESCORE = f"""
 WITH asked AS (
     SELECT * FROM entries
-    WHERE item_id = ANY(:item_ids) AND state IN ('waiting', 'dispatched', 'adjudicating')
-      AND worth IS NOT NULL
+    WHERE entry_id IN (SELECT entry_id FROM open_items WHERE item_id = ANY(:item_ids))
+      AND closed_at IS NULL AND worth IS NOT NULL
     ORDER BY entry_id FOR NO KEY UPDATE
 ),
 {_RULES}, {_SCORED}

@@ -23,8 +23,7 @@ _DRAWN = f"""
     JOIN backlog_looks l USING (backlog_id, look)
     LEFT JOIN items i ON i.item_id = d.item_id
     LEFT JOIN answers a ON a.item_id = d.item_id
-    LEFT JOIN entries o ON o.item_id = d.item_id
-                       AND o.state IN ('waiting', 'dispatched', 'adjudicating')
+    LEFT JOIN (open_items JOIN entries o USING (entry_id)) ON open_items.item_id = d.item_id
     LEFT JOIN LATERAL (
         SELECT e.state FROM picks p JOIN entries e USING (batch_id, item_id)
         WHERE p.item_id = d.item_id AND e.policy_id IN (SELECT policy_id FROM askers)
