@@ -4,7 +4,8 @@ Fifteen populations: prevalence .2 to 20 %, 5 to 30 % of what violates hidden fr
 logits that are doubled, halved or shifted, one model or a better one each round, unequal slices,
 questions left open. In each world three rounds of audits are drawn by the loop's own code, later
 ones by what earlier answers said (benchmarks/audited_worlds.py); `audit.levelled` weighs them,
-`estimate_tables` measures the decisions of the newest model. The same worlds with an even audit and
+`estimate_tables` measures the decisions of the newest model as `hitl measure` does, descriptive
+figures weighed up to how much it flags of everything. The same worlds with an even audit and
 with half and a fifth of it spread evenly. Beside stands the naive figure: the plain share among the
 same labels, with Wilson's interval.
 
@@ -43,7 +44,7 @@ from benchmarks.audited_worlds import (
     make_world,
 )
 from benchmarks.sampler_report import Bars
-from hitl.evaluation import METRICS, Kind, estimate_tables
+from hitl.evaluation import METRICS, Kind, estimate_tables, usable_counts
 
 POPULATIONS = (
     REFERENCE,
@@ -115,6 +116,13 @@ def measure(world: World, found: Audited, *, slices: int) -> Told:
     parts = [np.zeros(len(rows), dtype=np.int64)] + ([of_slice + 1] if slices > 1 else [])
     size = 1 if slices == 1 else slices + 1
     at = np.tile(rows, len(parts))
+    answered = _by_flag(world.flagged[at], np.concatenate(parts), size)
+    everything = [world.flagged] + [world.flagged[world.slice_of == k] for k in range(size - 1)]
+    counts = usable_counts(
+        [[np.bincount(one, minlength=2)] for one in everything],
+        answered[:, None],
+        asked=answered.sum(axis=1) / world.answered,
+    )
     tables = [
         list(
             estimate_tables(
@@ -126,6 +134,7 @@ def measure(world: World, found: Audited, *, slices: int) -> Told:
                 groups=np.concatenate(parts),
                 size=size,
                 kind=kind,
+                post_strata=counts if kind == "descriptive" else None,
                 largest_weight=found.largest_weight,
                 flagged_as_drawn=found.flagged_as_drawn,
             )
@@ -150,6 +159,11 @@ def measure(world: World, found: Audited, *, slices: int) -> Told:
         events,
         np.array([~one.unstable[:, 0] for one in tables[1]]),
     )
+
+
+def _by_flag(flagged: NDArray[np.bool_], groups: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How many of each group are not flagged and flagged, (size, 2)."""
+    return np.bincount(2 * groups + flagged, minlength=2 * size).reshape(size, 2)
 
 
 def _naive(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
-from hitl.evaluation import speaks_of
+from hitl.evaluation import speaks_of, usable_counts
 from hitl.evaluation.audit import after_one_more_draw
 from hitl.evaluation.store import Audit, Judged, read_audit, read_judged
 from hitl.evaluation.window import (
@@ -29,11 +29,6 @@ from hitl.records import ModelVersion
 ANY = "any"
 COLUMNS = ("surface", "language", "market")
 IDENTITY_TERM = "identity_term"
-LEAST_IN_STRATUM = 10
-"""Fewer labels than this are not weighed up to a known count: their spread would not be known."""
-LEAST_ANSWERED = 0.9
-"""Nor are labels of a category that reviewers leave open more often than this, such as on one of
-several surfaces: the counts are of everything, and the labels then speak of what can be told."""
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -184,9 +179,8 @@ def slicings(window: Window) -> Iterator[Slicing]:
 def known_counts(
     flags: FlagCounts | None, slicing: Slicing, asked: Sequence[Question], policy: Policy
 ) -> FloatArray | None:
-    """How many items are not flagged and flagged, (slices, questions, 2); NaN where too few labels
-    would be weighed up to that, or too many are open. None where nothing was counted for such
-    slices."""
+    """How many items are not flagged and flagged, (slices, questions, 2), where that is of use
+    (`usable_counts`). None where nothing was counted for such slices."""
     if flags is None or slicing.name == IDENTITY_TERM:
         return None
     column: NDArray[Any] = np.full(len(flags.items), "", dtype=object)
@@ -195,23 +189,17 @@ def known_counts(
     number = {value: k for k, value in enumerate(slicing.values)}
     group = np.array([number.get(one, -1) for one in column.tolist()], dtype=np.int64)
     place = {category: k for k, category in enumerate(policy.category_ids)}
-    found = np.full((len(slicing.values), len(asked), 2), np.nan)
+    size = len(slicing.values)
+    items, labels = np.zeros((2, size, len(asked), 2))
     for column_of, (name, truth, flagged) in enumerate(asked):
         if name == ANY:
             says = (flags.flags == 1.0).any(axis=1).astype(float)
         else:
             says = flags.flags[:, place[name]]
         answered = ~np.isnan(truth[slicing.rows])
-        asked_here = np.bincount(slicing.group, minlength=len(slicing.values))
-        told = np.bincount(slicing.group[answered], minlength=len(slicing.values))
-        is_told = told >= LEAST_ANSWERED * asked_here
         for flag in (0, 1):
             counted = (group >= 0) & (says == flag)
-            items = np.bincount(group[counted], flags.items[counted], len(slicing.values))
             here = answered & (flagged[slicing.rows] == bool(flag))
-            labels = np.bincount(slicing.group[here], minlength=len(slicing.values))
-            # Nothing of a kind on either side is known to be nothing.
-            is_enough = is_told & np.where(items > 0, labels >= LEAST_IN_STRATUM, labels == 0)
-            found[:, column_of, flag] = np.where(is_enough, items, np.nan)
-    found[np.isnan(found).any(axis=2)] = np.nan
-    return found
+            items[:, column_of, flag] = np.bincount(group[counted], flags.items[counted], size)
+            labels[:, column_of, flag] = np.bincount(slicing.group[here], minlength=size)
+    return usable_counts(items, labels, asked=np.bincount(slicing.group, minlength=size))

@@ -42,6 +42,7 @@ from hitl.evaluation.metrics import METRICS, Estimate, Kind, PostStrata
 from hitl.evaluation.narrowing import Bought, bought
 from hitl.evaluation.paired import Gain, gain_in_average_precision
 from hitl.evaluation.paired_rates import RATES, PromisedRate, RateChange, could_show, rate_change
+from hitl.evaluation.post_strata import usable_counts
 from hitl.evaluation.ranking import average_precision
 from hitl.evaluation.reliability_bins import Bin, reliability
 from hitl.evaluation.retraining import (
@@ -186,6 +187,7 @@ __all__ = [
     "thin",
     "together",
     "two_sets",
+    "usable_counts",
     "verdict_of",
     "watch_rate",
     "wilson",

@@ -14,6 +14,27 @@ from hitl.evaluation.errors import BadArrays, BadLevel
 if TYPE_CHECKING:
     from hitl.evaluation.sums import Sums
 
+LEAST_IN_STRATUM = 10
+"""Fewer labels than this are not weighed up to a known count: their spread would not be known."""
+LEAST_ANSWERED = 0.9
+"""Nor are labels of a category that reviewers leave open more often than this, such as on one of
+several surfaces: the counts are of everything, and the labels then speak of what can be told."""
+
+
+def usable_counts(items: ArrayLike, labels: ArrayLike, *, asked: ArrayLike) -> FloatArray:
+    """The counts that labels may be weighed up to, for `estimate_tables`; NaN where they may not.
+
+    Args:
+        items: shape (S, C, 2), how many of everything are not flagged and flagged.
+        labels: shape (S, C, 2), how many of these have an answer.
+        asked: shape (S,), how many were asked for one.
+    """
+    known, told = floats("items", items, dimensions=3), floats("labels", labels, dimensions=3)
+    often = told.sum(axis=2) >= LEAST_ANSWERED * floats("asked", asked)[:, None]
+    # Nothing of a kind on either side is known to be nothing.
+    enough = np.where(known > 0.0, told >= LEAST_IN_STRATUM, told == 0.0).all(axis=2)
+    return np.where((often & enough)[..., None], known, np.nan)
+
 
 @dataclass(frozen=True, slots=True)
 class PostStratified:
