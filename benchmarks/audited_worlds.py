@@ -97,12 +97,13 @@ def knowable(of: Population, world: World) -> FloatArray:
 
 class Audited(NamedTuple):
     """n answered items of a world, as rows of it, and what each counts for. `least_flagged` (n,) is
-    the least chance of anything flagged that is as old as each."""
+    the least chance of anything flagged that is as old as each; `largest_flagged` is one over the
+    least of them all."""
 
     rows: IntArray
     counts: Levelled
     least_flagged: FloatArray
-    flagged_as_drawn: bool
+    largest_flagged: float
 
     @property
     def inclusion_probability(self) -> FloatArray:
@@ -185,7 +186,7 @@ def audit(world: World, pool: Pool, *, labels: int, floor: float, rng: Generator
     given = {"batch": batch, "epoch": world.joined[rows], "chance": chances}
     counts = levelled(draws, **given)
     among = levelled([one.among_flagged(FLAGGED, 0.5) for one in draws], **given)
-    return Audited(rows, counts, among.least_chance, floor < 1.0 and not world.improves)
+    return Audited(rows, counts, among.least_chance, float(among.most.max()))
 
 
 def _lift(world: World, rows: IntArray) -> FloatArray:

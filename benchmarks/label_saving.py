@@ -81,7 +81,7 @@ def ask(world: World, found: Audited, metric: str, kind: Kind) -> Estimate:
         variance_weight=found.counts.variance,
         kind=kind,
         largest_weight=found.largest_weight,
-        flagged_as_drawn=found.flagged_as_drawn,
+        largest_flagged=found.largest_flagged,
     )
 
 

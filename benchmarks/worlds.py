@@ -136,7 +136,7 @@ def measure(world: World, found: Audited, *, slices: int) -> Told:
                 kind=kind,
                 post_strata=counts if kind == "descriptive" else None,
                 largest_weight=found.largest_weight,
-                flagged_as_drawn=found.flagged_as_drawn,
+                largest_flagged=[found.largest_flagged],
             )
         )
         for kind in KINDS

@@ -9,7 +9,13 @@ from datetime import datetime
 from matplotlib.figure import Figure
 from sqlalchemy import Engine
 
-from flows.measuring.window import Window, questions, read_window, slicings
+from flows.measuring.window import (
+    Window,
+    largest_flagged,
+    questions,
+    read_window,
+    slicings,
+)
 from flows.reporting.drawing import INK, SURE, UNSURE, as_svg, bare, plain_name
 from flows.rescore import champion_of
 from hitl import evaluation
@@ -61,9 +67,12 @@ def fairness_report(
             with_counts=False,
         )
     judged, parts = window.judged, list(_parts(window))
+    asked = list(questions(judged, policy))
+    most = largest_flagged(judged, asked, policy)
+    heaviest = [None] * len(asked) if most is None else most.tolist()
     found = [
         (category, gap)
-        for category, truth, flagged in questions(judged, policy)
+        for (category, truth, flagged), of_flagged in zip(asked, heaviest, strict=True)
         for gap in evaluation.gaps_of(
             truth,
             flagged,
@@ -71,7 +80,7 @@ def fairness_report(
             parts,
             variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
-            flagged_as_drawn=judged.flagged_as_drawn,
+            largest_flagged=of_flagged,
         )
     ]
     page = Page(

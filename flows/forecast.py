@@ -127,7 +127,7 @@ def _expected(
         inclusion_probability=judged.inclusion_probability[known],
         variance_weight=judged.variance_weight[known],
         largest_weight=judged.largest_weight,
-        flagged_as_drawn=judged.flagged_as_drawn,
+        largest_flagged=judged.largest_from(k, policy.category[k].threshold),
         within=within,
         band=BAND,
         seed=seed,

@@ -16,6 +16,7 @@ from flows.measuring.window import (
     Slicing,
     Window,
     known_counts,
+    largest_flagged,
     questions,
     read_window,
     slicings,
@@ -162,7 +163,7 @@ def _tables(
             kind=kind,
             largest_weight=judged.largest_weight,
             post_strata=strata if kind == "descriptive" else None,
-            flagged_as_drawn=judged.flagged_as_drawn,
+            largest_flagged=largest_flagged(judged, asked, policy),
         )
         for kind in KINDS
     ]

@@ -139,6 +139,7 @@ def by_response(judged: Judged, factor: Mapping[str, float]) -> Judged:
         least_flagged=judged.least_flagged * least,
         evenness_flagged=judged.evenness_flagged * least / own[:, None],
         largest_weight=None if largest is None else largest / least,
+        largest_flagged=judged.largest_flagged / least,
     )
 
 
@@ -158,6 +159,15 @@ def questions(judged: Judged, policy: Policy) -> Iterator[Question]:
     violates = (judged.truth > 0).any(axis=1)
     truth = np.where(answered, violates.astype(np.float64), np.nan)
     yield ANY, truth, np.any(flags, axis=1)
+
+
+def largest_flagged(judged: Judged, asked: Sequence[Question], policy: Policy) -> FloatArray | None:
+    """The most that anything which is flagged could have counted, a question each; None if
+    nothing could have been drawn."""
+    if judged.largest_weight is None:
+        return None
+    of_category = dict(zip(policy.category_ids, judged.largest_flagged, strict=True))
+    return np.array([of_category.get(name, judged.largest_flagged.max()) for name, _, _ in asked])
 
 
 def slicings(window: Window) -> Iterator[Slicing]:

@@ -110,7 +110,7 @@ def gains_of(
             variance_weight=judged.variance_weight,
             is_new=is_new,
             largest_weight=judged.largest_weight,
-            flagged_as_drawn=judged.flagged_as_drawn,
+            largest_flagged=judged.largest_from(column, threshold),
             seed=seed,
         )
         found.append(Gain(category, metric, threshold, one))

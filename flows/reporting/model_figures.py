@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flows.judging.examples import OTHER, largest
-from flows.measuring.window import questions
+from flows.measuring.window import largest_flagged, questions
 from flows.reporting.model_evidence import Evidence
 from flows.reporting.wording import Told, as_number, as_share, counted, limits, listed, place
 from hitl import registry
@@ -81,8 +81,8 @@ def _decision_rows(judged: Judged, policy: Policy) -> Iterator[tuple[str, ...]]:
         return
     asked = list(questions(judged, policy))
     everywhere = np.zeros(len(judged), dtype=np.int64)
-    likely = _tables(judged, asked, everywhere, 1, "descriptive")
-    sure = _tables(judged, asked, everywhere, 1, "certified")
+    likely = _tables(judged, asked, everywhere, 1, "descriptive", policy=policy)
+    sure = _tables(judged, asked, everywhere, 1, "certified", policy=policy)
     for column, (category, _, _) in enumerate(asked):
         for metric in _DECISIONS:
             one, by = likely[metric].at(0, column), sure[metric].at(0, column)
@@ -94,7 +94,13 @@ def _decision_rows(judged: Judged, policy: Policy) -> Iterator[tuple[str, ...]]:
 
 
 def _tables(
-    judged: Judged, asked: Questions, groups: NDArray[np.int64], size: int, kind: Kind
+    judged: Judged,
+    asked: Questions,
+    groups: NDArray[np.int64],
+    size: int,
+    kind: Kind,
+    *,
+    policy: Policy,
 ) -> dict[str, EstimateTable]:
     return {
         one.metric: one
@@ -108,7 +114,7 @@ def _tables(
             size=size,
             kind=kind,
             largest_weight=judged.largest_weight,
-            flagged_as_drawn=judged.flagged_as_drawn,
+            largest_flagged=largest_flagged(judged, asked, policy),
         )
     }
 
@@ -162,7 +168,7 @@ def _live_slices(judged: Judged, policy: Policy) -> Iterator[_Row]:
         names = sorted(set(values), key=lambda one: (one == OTHER, one))
         number = {name: k for k, name in enumerate(names)}
         groups = np.array([number[one] for one in values], dtype=np.int64)
-        tables = _tables(judged, asked, groups, len(names), "descriptive")
+        tables = _tables(judged, asked, groups, len(names), "descriptive", policy=policy)
         for name, group in number.items():
             for column, (category, _, _) in enumerate(asked):
                 pair = (tables["precision"].at(group, column), tables["recall"].at(group, column))

@@ -147,7 +147,7 @@ def measured(
         variance_weight=judged.variance_weight[rows],
         kind=kind,
         largest_weight=judged.largest_weight,
-        flagged_as_drawn=judged.flagged_as_drawn,
+        largest_flagged=judged.largest_from(column, threshold),
     )
 
 

@@ -51,7 +51,7 @@ def estimate(
     kind: Kind = "certified",
     post_strata: PostStrata | None = None,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: float | None = None,
     min_events: int = MIN_EVENTS,
 ) -> Estimate:
     """Estimate a metric of all items from labelled ones, whatever chance each had to be chosen.
@@ -82,11 +82,10 @@ def estimate(
         largest_weight: the largest 1 / inclusion probability that the design gave to any item,
             drawn or not; with `amounts`, times the largest amount of any. Default: the largest
             among those drawn, per flag.
-        flagged_as_drawn: the design gave higher chances to just what is flagged here, so that for
-            flagged items the largest weight among those drawn stands. Without it what only they
-            can be, such as the two cells of precision, is as uncertain as if one of them could
-            count like an item that nobody suspected; where another model flagged when they were
-            drawn, one could.
+        largest_flagged: the same of what is flagged here, where the design gave that higher
+            chances. Without it what only flagged items can be, such as the two cells of precision,
+            is as uncertain as if one of them could count like an item that nobody suspected; where
+            another model flagged when they were drawn, one could.
         min_events: floor for the number of items that the metric divides by.
 
     Raises:
@@ -129,7 +128,7 @@ def estimate(
     value = float((labels.weight * good).sum() / (labels.weight * (good + bad)).sum())
     n_effective = _effective_n(labels, good, bad, value, post_strata is not None)
     of_good, of_bad = (
-        _cell(labels, worth, cell, largest_weight, flagged_as_drawn)
+        _cell(labels, worth, cell, largest_weight, largest_flagged)
         for worth, cell in ((good, cells.good), (bad, cells.bad))
     )
     down, up = moved_by_one(
@@ -250,13 +249,13 @@ def _cell(
     worth: FloatArray,
     cell: tuple[tuple[float, float], tuple[float, float]],
     largest_weight: float | None,
-    flagged_as_drawn: bool,
+    largest_flagged: float | None,
 ) -> CellTotal:
     random = labels.spread > 0.0
     amount = labels.weight * worth
     largest = most_of_one(
         cell, labels.flagged, labels.weight, random,
-        largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+        largest_weight=largest_weight, largest_flagged=largest_flagged,
     )  # fmt: skip
     return CellTotal(
         total=float(amount[random].sum()),

@@ -68,7 +68,7 @@ def gaps(
     confidence: float = 0.95,
     is_gate: bool = False,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: float | None = None,
 ) -> list[Gap]:
     """Every value of one slice against the rest: `gaps_of` for what excludes each other.
 
@@ -86,7 +86,7 @@ def gaps(
     return gaps_of(
         said, flagged, inclusion_probability, parts, variance_weight=variance_weight,
         metrics=metrics, confidence=confidence, is_gate=is_gate, largest_weight=largest_weight,
-        flagged_as_drawn=flagged_as_drawn,
+        largest_flagged=largest_flagged,
     )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def gaps_of(
     confidence: float = 0.95,
     is_gate: bool = False,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: float | None = None,
 ) -> list[Gap]:
     """Every part against all items that are not of it, most surely different first, then by name.
 
@@ -136,7 +136,7 @@ def gaps_of(
             confidence=confidence,
             kind="descriptive",
             largest_weight=largest_weight,
-            flagged_as_drawn=flagged_as_drawn,
+            largest_flagged=largest_flagged,
         )
 
     pairs = [

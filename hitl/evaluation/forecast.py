@@ -53,7 +53,7 @@ def forecast_labels(
     inclusion_probability: ArrayLike,
     variance_weight: ArrayLike | None = None,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: float | None = None,
     within: float,
     confidence: float = 0.95,
     band: float = 0.8,
@@ -68,7 +68,7 @@ def forecast_labels(
     Args:
         truth, flagged, inclusion_probability, variance_weight: as `estimate`, shape (N,), all
             audit labels, in any order.
-        largest_weight, flagged_as_drawn: as `estimate`.
+        largest_weight, largest_flagged: as `estimate`.
         within: half width that is wanted, in (0, .5).
         band: which part of all futures lies between `low` and `high`.
 
@@ -83,7 +83,7 @@ def forecast_labels(
         raise BadLevel("within", within, "a half width above 0 and below .5")
     labels = _Labels.of(
         metric, truth, flagged, inclusion_probability, variance_weight,
-        largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+        largest_weight=largest_weight, largest_flagged=largest_flagged,
     )  # fmt: skip
     parts = labels.parts
     n = len(parts)
@@ -160,7 +160,7 @@ class _Labels:
         variance_weight: ArrayLike | None,
         *,
         largest_weight: float | None,
-        flagged_as_drawn: bool,
+        largest_flagged: float | None,
     ) -> _Labels:
         said, flags = answers("truth", truth), answers("flagged", flagged)
         chance, spread = drawn_with(inclusion_probability, variance_weight)
@@ -173,7 +173,7 @@ class _Labels:
         most_good, most_bad = (
             most_of_one(
                 cell, flags[known] == 1.0, weight, spread > 0.0,
-                largest_weight=largest_weight, flagged_as_drawn=flagged_as_drawn,
+                largest_weight=largest_weight, largest_flagged=largest_flagged,
             )
             for cell in cells
         )  # fmt: skip

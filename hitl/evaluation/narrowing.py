@@ -51,7 +51,7 @@ def bought(
     is_new: ArrayLike,
     variance_weight: ArrayLike | None = None,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: float | None = None,
     kind: Kind = "certified",
     confidence: float = 0.95,
     seed: int,
@@ -64,7 +64,7 @@ def bought(
     The uncertainty of the difference comes from drawing the labels again, old and new apart.
 
     Args:
-        truth, flagged, inclusion_probability, variance_weight, largest_weight, flagged_as_drawn,
+        truth, flagged, inclusion_probability, variance_weight, largest_weight, largest_flagged,
             kind, confidence: see `estimate`.
         is_new: shape (N,), which labels to do without.
 
@@ -96,7 +96,7 @@ def bought(
             kind=kind,
             confidence=confidence,
             largest_weight=None if largest_weight is None else largest_weight / part,
-            flagged_as_drawn=flagged_as_drawn,
+            largest_flagged=None if largest_flagged is None else largest_flagged / part,
         )
 
     before, after = of(old_rows, kept), of(np.arange(len(new)), 1.0)

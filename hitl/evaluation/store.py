@@ -54,8 +54,8 @@ class Judged:
     `least_flagged` and `evenness_flagged` (N, C) are the same among what this model flags for each
     category, from the policy's threshold on; they hold for items that it scores so, no others.
     `answered_at` (N,) is when its newest label came. `views` (N,) an hour, as last told; NaN where
-    nobody told. `flagged_as_drawn`: all were drawn by this very model's scores, so that what it
-    flags had higher chances.
+    nobody told. `largest_flagged` (C,) is `largest_weight` among what is flagged for a category
+    from `flagged_from` (C,) on, the policy's thresholds.
     """
 
     item_ids: NDArray[Any]
@@ -74,7 +74,13 @@ class Judged:
     largest_weight: float | None
     market: NDArray[Any]
     views: FloatArray
-    flagged_as_drawn: bool = False
+    largest_flagged: FloatArray
+    flagged_from: FloatArray
+
+    def largest_from(self, category: int, threshold: float) -> float | None:
+        """The most that anything which is flagged from this threshold on could have counted."""
+        is_known = self.largest_weight is not None and threshold >= self.flagged_from[category]
+        return float(self.largest_flagged[category]) if is_known else self.largest_weight
 
     def __len__(self) -> int:
         return len(self.item_ids)
@@ -219,6 +225,9 @@ def read_judged(
     # Of a category for which no batch told more than of everything, nothing is reckoned again.
     levels = [found if all(map(is_, own, audit.draws)) else level(own) for own in flagged]
     largest = _largest(tx, audit, found.most, joined, given)
+    largest_flagged = [
+        largest if one is found else _largest(tx, audit, one.most, joined, given) for one in levels
+    ]
     stands_for = np.array([row.stands_for for row in rows], dtype=float)
     categories = policy.category_ids
 
@@ -247,12 +256,8 @@ def read_judged(
             [np.nan if row.views_per_hour is None else row.views_per_hour for row in rows],
             dtype=float,
         ),
-        # Of another model's draw nobody knows what chance it gave to what this one flags.
-        flagged_as_drawn=len(rows) > 0
-        and all(
-            audit.draws[k].least is not None and audit.models[k] == model_version
-            for k in set(batch.tolist())
-        ),
+        largest_flagged=audit.most_for_one * np.array(largest_flagged),
+        flagged_from=np.array([one.threshold for one in policy.category]),
     )
 
 

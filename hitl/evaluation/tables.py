@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaincinv
 
-from hitl.evaluation.arrays import BoolArray, FloatArray, level
+from hitl.evaluation.arrays import BoolArray, FloatArray, floats, level, same_length
 from hitl.evaluation.errors import UnknownMetric
 from hitl.evaluation.intervals import descriptive_limits
 from hitl.evaluation.metrics import (
@@ -84,7 +84,7 @@ def estimate_tables(
     kind: Kind = "certified",
     post_strata: ArrayLike | None = None,
     largest_weight: float | None = None,
-    flagged_as_drawn: bool = False,
+    largest_flagged: ArrayLike | None = None,
     min_events: int = MIN_EVENTS,
 ) -> Iterator[EstimateTable]:
     """`estimate` for each metric, slice and category, from one pass over the labels.
@@ -100,7 +100,8 @@ def estimate_tables(
         groups: shape (N,), the slice of each item, from 0 to `size` - 1.
         post_strata: shape (S, C, 2): how many items of the whole population are not flagged and
             flagged; NaN in a cell where that is not known, or not to be used.
-        variance_weight, amounts, largest_weight, flagged_as_drawn, min_events: see `estimate`.
+        largest_flagged: shape (C,), see `estimate`.
+        variance_weight, amounts, largest_weight, min_events: see `estimate`.
 
     Raises:
         UnknownMetric, BadArrays, BadLevel: as `estimate`.
@@ -115,12 +116,16 @@ def estimate_tables(
     sums, excluded, unknown = sum_labels(
         truth, flagged, inclusion_probability, variance_weight, groups, size, amounts
     )
+    of_flagged = None
+    if largest_flagged is not None:
+        of_flagged = floats("largest_flagged", largest_flagged)
+        same_length(sums.count.shape[1], largest_flagged=of_flagged)
     strata = None if post_strata is None else PostStratified.of(sums, post_strata)
     for metric in wanted:
         yield _table(
             metric, sums, excluded, unknown, None if metric == "precision" else strata,
             kind=kind, confidence=confidence, largest_weight=largest_weight,
-            flagged_as_drawn=flagged_as_drawn, min_events=min_events,
+            largest_flagged=of_flagged, min_events=min_events,
         )  # fmt: skip
 
 
@@ -134,7 +139,7 @@ def _table(
     kind: Kind,
     confidence: float,
     largest_weight: float | None,
-    flagged_as_drawn: bool,
+    largest_flagged: FloatArray | None,
     min_events: int,
 ) -> EstimateTable:
     cells: Cells = METRICS[metric]
@@ -148,7 +153,7 @@ def _table(
         value = g / (g + b)
         n_effective = _effective_n(sums, good, bad, value, g + b, strata)
         most_good, most_bad = (
-            _largest(sums, worth, largest_weight, flagged_as_drawn) for worth in (good, bad)
+            _largest(sums, worth, largest_weight, largest_flagged) for worth in (good, bad)
         )
         down, up = moved_by_one(
             value, g + b, good=most_good, bad=most_bad,
@@ -227,7 +232,7 @@ def _effective_n(
 
 
 def _largest(
-    sums: Sums, worth: FloatArray, largest_weight: float | None, flagged_as_drawn: bool
+    sums: Sums, worth: FloatArray, largest_weight: float | None, largest_flagged: FloatArray | None
 ) -> FloatArray:
     """The most that one more event of a cell could count: any item with a flag that it admits."""
     by_flag = worth.max(axis=0)
@@ -235,12 +240,11 @@ def _largest(
         admits = _over(sums.count, np.broadcast_to(by_flag > 0, (2, 2))) > 0
         among: FloatArray = (sums.heaviest_random * by_flag).max(axis=(2, 3))
         return np.where(admits, among, sums.heaviest_random.max(axis=(2, 3)) * worth.max())
-    flagged = np.full(sums.count.shape[:2], largest_weight)
-    if flagged_as_drawn:
-        drawn = sums.heaviest[..., 1].max(axis=2)
-        flagged = np.where(drawn > 0.0, np.minimum(drawn, largest_weight), largest_weight)
+    flagged = np.full(sums.count.shape[1], largest_weight)
+    if largest_flagged is not None:
+        flagged = np.minimum(flagged, largest_flagged)
     largest: FloatArray = np.maximum(by_flag[0] * largest_weight, by_flag[1] * flagged)
-    return largest
+    return np.broadcast_to(largest, sums.count.shape[:2])
 
 
 def _gamma(

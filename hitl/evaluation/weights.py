@@ -54,7 +54,7 @@ def most_of_one(
     random: BoolArray,
     *,
     largest_weight: float | None,
-    flagged_as_drawn: bool,
+    largest_flagged: float | None,
 ) -> float:
     """The most that one more event of this cell could count; 0 where all were sure to be drawn.
 
@@ -62,13 +62,12 @@ def most_of_one(
         cell: of METRICS.
         flagged, weight: of those that were drawn, shape (N,).
         random: shape (N,), drawn by chance.
-        largest_weight, flagged_as_drawn: see `estimate`.
+        largest_weight, largest_flagged: see `estimate`.
     """
     table = np.array(cell, dtype=np.float64)
     if largest_weight is not None:
-        by_flag = np.full(2, largest_weight)
-        if flagged_as_drawn and flagged.any():
-            by_flag[1] = min(largest_weight, weight[flagged].max())
+        of_flagged = largest_weight if largest_flagged is None else largest_flagged
+        by_flag = np.array([largest_weight, min(largest_weight, of_flagged)])
         return float((by_flag * table.max(axis=0)).max())
     # It could be any item with a flag that the cell admits.
     could_count = table.max(axis=0)[flagged.astype(int)]

@@ -232,7 +232,7 @@ def test_certified_precision_is_narrow_where_the_draw_knew_what_is_flagged(new: 
         found = estimate(
             "precision", truth=violates[drawn], flagged=flagged[drawn],
             inclusion_probability=chance[drawn], largest_weight=1 / 0.03,
-            flagged_as_drawn=new == 0,
+            largest_flagged=1 / 0.4 if new == 0 else None,
         )  # fmt: skip
         assert found.low is not None
         assert found.high is not None

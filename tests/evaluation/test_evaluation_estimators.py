@@ -227,7 +227,7 @@ def test_what_only_flagged_items_can_be_is_as_uncertain_as_flagged_items_are() -
     }
 
     precision, recall = (
-        estimate(one, **these, flagged_as_drawn=True) for one in ("precision", "recall")
+        estimate(one, **these, largest_flagged=2.0) for one in ("precision", "recall")
     )
 
     found = CellTotal(80.0, 40 * 2.0, 2.0)

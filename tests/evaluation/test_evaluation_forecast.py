@@ -74,7 +74,7 @@ def test_looking_back_the_band_of_eighty_per_cent_holds(metric: str, within: flo
             continue
         told += 1
         labels = _Labels.of(
-            metric, truth, flagged, chance, None, largest_weight=None, flagged_as_drawn=False
+            metric, truth, flagged, chance, None, largest_weight=None, largest_flagged=None
         )
         widths = labels.half_width(np.cumsum(labels.parts, axis=0)[first:], 0.95)
         reached = first + 1 + int((widths <= within).argmax())

@@ -53,17 +53,16 @@ def assert_same(found: Estimate, one: Estimate) -> None:
 
 @pytest.mark.parametrize("kind", ["certified", "descriptive"])
 @pytest.mark.parametrize(
-    ("largest_weight", "as_drawn"), [(None, False), (80.0, False), (80.0, True)]
+    ("largest_weight", "largest_flagged"), [(None, None), (80.0, None), (80.0, (20.0, 90.0, 30.0))]
 )
 @pytest.mark.parametrize("seed", range(12))
 def test_it_is_what_estimate_gives_cell_by_cell(
-    seed: int, largest_weight: float | None, as_drawn: bool, kind: Any
+    seed: int, largest_weight: float | None, largest_flagged: Any, kind: Any
 ) -> None:
     given = labels(seed)
     more = {"kind": kind, "largest_weight": largest_weight, "min_events": 1 + 9 * (seed % 2)}
-    more["flagged_as_drawn"] = as_drawn
 
-    for table in estimate_tables(METRICS, **given, **more):
+    for table in estimate_tables(METRICS, **given, **more, largest_flagged=largest_flagged):
         for group in range(given["size"]):
             rows = given["groups"] == group
             for category in range(given["truth"].shape[1]):
@@ -73,6 +72,7 @@ def test_it_is_what_estimate_gives_cell_by_cell(
                     flagged=given["flagged"][rows, category],
                     inclusion_probability=given["inclusion_probability"][rows],
                     **more,
+                    largest_flagged=largest_flagged and largest_flagged[category],
                 )
                 found = table.at(group, category)
                 assert_same(found, one)

@@ -32,6 +32,8 @@ def make_judged(
         largest_weight=1.0 / chance,
         market=np.full(n, "unknown", dtype=object),
         views=np.full(n, np.nan),
+        largest_flagged=np.full(np.shape(probabilities)[1], 1.0 / chance),
+        flagged_from=np.full(np.shape(probabilities)[1], 0.5),
     )
 
 

@@ -108,7 +108,9 @@ def test_a_share_by_chance_on_the_training_side_trains_and_does_not_measure(
     assert 20 == figure(report, "prevalence", "hate").n
 
 
-def test_flagged_items_count_as_drawn_where_the_same_model_flags_and_drew(engine: Engine) -> None:
+def test_flagged_items_weigh_what_their_chances_allow_where_the_same_model_flags_and_drew(
+    engine: Engine,
+) -> None:
     policy = fill(engine)
     selection = RECIPE.selection.model_copy(update={"audit_floor": 0.3})
     recipe = RECIPE.model_copy(update={"selection": selection})
@@ -119,7 +121,14 @@ def test_flagged_items_count_as_drawn_where_the_same_model_flags_and_drew(engine
     with begin(engine) as tx:
         # As if a model of that name had been champion when the batch was chosen.
         tx.execute(text("ALTER TABLE batches DISABLE TRIGGER USER"))
-        tx.execute(text("UPDATE batches SET model_version = 'production'"))
+        told = '{"hate": {"from": 0.5, "least": 0.4}}'
+        tx.execute(
+            text(
+                "UPDATE batches SET model_version = 'production',"
+                " plan = jsonb_set(plan, '{audit_draw,flagged}', CAST(:told AS jsonb))"
+            ),
+            {"told": told},
+        )
         tx.execute(text("ALTER TABLE batches ENABLE TRIGGER USER"))
     found = figure(of_june(engine, policy), "precision", "hate")
 
@@ -135,9 +144,10 @@ def test_flagged_items_count_as_drawn_where_the_same_model_flags_and_drew(engine
         "variance_weight": judged.variance_weight,
         "largest_weight": judged.largest_weight,
     }
-    as_drawn = estimate("precision", **given, flagged_as_drawn=True)
+    as_drawn = estimate("precision", **given, largest_flagged=1 / 0.4)
     wider = estimate("precision", **given)
-    assert judged.flagged_as_drawn
+    assert judged.largest_flagged[0] == pytest.approx(1 / 0.4)
+    assert judged.largest_from(0, 0.4) == judged.largest_weight
     assert (found.low, found.high) == (
         pytest.approx(as_drawn.low, abs=1e-6),
         pytest.approx(as_drawn.high, abs=1e-6),

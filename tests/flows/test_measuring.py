@@ -435,7 +435,7 @@ def test_an_even_draw_is_even_among_all_that_were_asked_whoever_answers() -> Non
         **{
             one.name: getattr(asked, one.name)[came]
             for one in fields(asked)
-            if isinstance(getattr(asked, one.name), np.ndarray)
+            if np.shape(getattr(asked, one.name))[:1] == (len(asked),)
         },
     )
     factor = dict(zip(asked.item_ids.tolist(), found.factor.tolist(), strict=True))

@@ -379,6 +379,8 @@ def make_judged(flagged: list[bool], violates: list[float]) -> Judged:
         largest_weight=None,
         market=np.full(n, "unknown", dtype=object),
         views=np.full(n, np.nan),
+        largest_flagged=np.zeros(2),
+        flagged_from=np.full(2, 0.5),
     )
 
 
