@@ -74,10 +74,18 @@ class World(NamedTuple):
 
     def true(self, metric: str, rows: BoolArray | slice = slice(None)) -> float:
         """The metric of all of these items."""
+        good, bad = self._counts(metric, rows)
+        return good / (good + bad) if good + bad else float("nan")
+
+    def one_item(self, metric: str, rows: BoolArray | slice = slice(None)) -> float:
+        """How much of the metric one of these items is."""
+        return 1.0 / max(sum(self._counts(metric, rows)), 1.0)
+
+    def _counts(self, metric: str, rows: BoolArray | slice) -> tuple[float, float]:
         cell = 2 * self.violating[rows] + self.flagged[rows]
         counts = np.bincount(cell, minlength=4).reshape(2, 2)
         good, bad = (float((counts * np.array(one)).sum()) for one in METRICS[metric])
-        return good / (good + bad) if good + bad else float("nan")
+        return good, bad
 
 
 def knowable(of: Population, world: World) -> FloatArray:
