@@ -14,9 +14,9 @@ it says so with a code, and does not count; `told` is the share of worlds with a
 that of worlds where it is not marked unstable. Cells with fewer than 100 worlds are shown and not
 judged; descriptive intervals are judged where 20 or more events are sampled on average. Marked or
 not they may not cover too seldom. They may cover too often where they are marked, as nobody can
-tell how much was not drawn, and where they are narrower than one item of the population: what is
-all but counted is not missed one time in twenty. All bars leave two standard errors for the
-simulation; in tables one stands in brackets, in thousandths.
+tell how much was not drawn, and where they reach less than one item of the population to either
+side: what is all but counted is not missed one time in twenty. All bars leave two standard errors
+for the simulation; in tables one stands in brackets, in thousandths.
 Options: `--worlds 480`, `--floors 1 .5 .2`, `--only NAME`. Exit 1 if a bar is missed.
 """
 
@@ -103,8 +103,8 @@ class Cell(NamedTuple):
 
     @property
     def is_counted(self) -> bool:
-        """So much was drawn that descriptive intervals are narrower than one item."""
-        return self.width[1] < self.one_item
+        """So much was drawn that descriptive intervals reach less than one item to either side."""
+        return self.width[1] < 2.0 * self.one_item
 
     @property
     def descriptive_at_all(self) -> float:
@@ -309,7 +309,7 @@ def judge(console: Console, bars: Bars, cells: list[Cell]) -> None:
     console.print(
         f"{len(cells)} cells; certified is judged in {len(told)} and covers "
         f"{_average([one.coverage[0] for one in told])} on average; descriptive is judged in "
-        f"{len(steady)} (of these {len(counted)} are narrower than one item) and covers "
+        f"{len(steady)} (of these {len(counted)} within one item) and covers "
         f"{_average([one.coverage[1] for one in steady])}; where it is marked unstable "
         f"({sum(times):,} times) {_average([one.unsteady for one in marked], times)}"
     )
