@@ -89,9 +89,11 @@ def count_batches(tx: Connection, *, prefix: str) -> int:
 
 def list_entries(tx: Connection, *, states: Sequence[EntryState], limit: int) -> list[QueueRow]:
     """Entries in the given states, most urgent first."""
+    wanted = select(entries)
+    if set(states) <= set(_OPEN):  # not all that was ever asked
+        wanted = wanted.join(open_items, open_items.c.entry_id == entries.c.entry_id)
     rows = tx.execute(
-        select(entries)
-        .where(entries.c.state.in_([state.value for state in states]))
+        wanted.where(entries.c.state.in_([state.value for state in states]))
         .order_by(entries.c.turn_at, entries.c.due_at, entries.c.entry_id)
         .limit(limit)
     )
