@@ -163,10 +163,13 @@ def withdraw_policy(tx: Connection, policy_id: PolicyId, *, reason: str) -> int:
     Raises:
         NothingOpen: it has none, or there is no such policy.
     """
-    found = select(entries.c.entry_id).where(
-        entries.c.policy_id == policy_id, entries.c.state.in_(_OPEN)
+    found = (
+        select(entries.c.entry_id)
+        .join(open_items, open_items.c.entry_id == entries.c.entry_id)
+        .where(entries.c.policy_id == policy_id, entries.c.state.in_(_OPEN))
     )
-    entry_ids = [EntryId(one) for one in tx.execute(found.with_for_update()).scalars()]
+    locked = tx.execute(found.with_for_update(of=entries)).scalars()
+    entry_ids = [EntryId(one) for one in locked]
     if not entry_ids:
         raise NothingOpen(policy_id)
     return withdraw(tx, entry_ids, reason=reason)
