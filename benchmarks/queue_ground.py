@@ -74,9 +74,8 @@ def fill(engine: Engine, count: int, *, after_days: float = 1.0, policy_id: str 
     """So many more entries that wait, due some days from now; then the statistics that a server
     in use has."""
     values = {"name": uuid.uuid4().hex[:12], "count": count, "after": after_days}
-    values |= {"policy": policy_id}
     with begin(engine) as tx:
-        tx.exec_driver_sql(_FILL, values | {"lanes": list(LANES)})
+        tx.exec_driver_sql(_FILL, values | {"policy": policy_id, "lanes": list(LANES)})
     settle(engine)
 
 

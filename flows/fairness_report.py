@@ -69,10 +69,9 @@ def fairness_report(
     judged, parts = window.judged, list(_parts(window))
     asked = list(questions(judged, policy))
     most = largest_flagged(judged, asked, policy)
-    heaviest = [None] * len(asked) if most is None else most.tolist()
     found = [
         (category, gap)
-        for (category, truth, flagged), of_flagged in zip(asked, heaviest, strict=True)
+        for k, (category, truth, flagged) in enumerate(asked)
         for gap in evaluation.gaps_of(
             truth,
             flagged,
@@ -80,7 +79,7 @@ def fairness_report(
             parts,
             variance_weight=judged.variance_weight,
             largest_weight=judged.largest_weight,
-            largest_flagged=of_flagged,
+            largest_flagged=None if most is None else float(most[k]),
         )
     ]
     page = Page(

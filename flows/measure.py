@@ -156,6 +156,7 @@ def _tables(
         "size": len(slicing.values),
     }
     strata = known_counts(window.flags, slicing, asked, policy)
+    of_flagged = largest_flagged(judged, asked, policy)
     by_kind = [
         estimate_tables(
             METRICS,
@@ -163,7 +164,7 @@ def _tables(
             kind=kind,
             largest_weight=judged.largest_weight,
             post_strata=strata if kind == "descriptive" else None,
-            largest_flagged=largest_flagged(judged, asked, policy),
+            largest_flagged=of_flagged,
         )
         for kind in KINDS
     ]

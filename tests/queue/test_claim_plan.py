@@ -32,12 +32,12 @@ def read_so_far(tx: Connection) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    "asked",
-    [{}, {"lanes": ["german"]}, {"lanes": ["german", "video"]}],
+    ("asked", "most"),
+    [({}, 400), ({"lanes": ["german"]}, 400), ({"lanes": ["german", "video"]}, 700)],
     ids=["every lane", "one lane", "two lanes"],
 )
 def test_a_claim_reads_its_index_no_further_than_it_takes(
-    engine: Engine, asked: dict[str, Any]
+    engine: Engine, asked: dict[str, Any], most: int
 ) -> None:
     fill(engine, WAITING)
     with engine.connect() as tx:
@@ -50,7 +50,7 @@ def test_a_claim_reads_its_index_no_further_than_it_takes(
             tx.rollback()
 
             assert {one for one, _ in read.values()} == {0}
-            assert all(100 * times <= one <= 800 * times for _, one in read.values())
+            assert all(100 * times <= one <= most * times for _, one in read.values())
 
 
 def test_a_dispatch_reads_no_further_than_it_takes(engine: Engine) -> None:
@@ -78,7 +78,7 @@ def test_a_dispatch_reads_no_further_than_it_takes(engine: Engine) -> None:
 
     assert push is not None
     assert {one for one, _ in read.values()} == {0}
-    assert all(100 <= one <= 1000 for _, one in read.values())
+    assert all(100 <= one <= 400 for _, one in read.values())
 
 
 def test_every_move_keeps_an_entry_on_its_page(engine: Engine) -> None:

@@ -21,7 +21,7 @@ WITH lease AS (
 moved AS (
     UPDATE entries e SET {moved}, lease_id = NULL
     FROM lease WHERE e.entry_id = ANY(:entry_ids) AND e.lease_id = lease.lease_id
-    RETURNING e.entry_id, e.votes_wanted, lease.holder
+    RETURNING e.entry_id, lease.holder
 ),
 told AS ({told}),
 left_over AS (

@@ -16,8 +16,6 @@ from hitl.queue.lanes import Facts, Opened, Overflow, lane_of
 from hitl.recipe import QueueRecipe
 from hitl.records import UNROUTED, BatchId, ItemId
 
-EVERY_LANE = "*"
-
 
 @dataclass(frozen=True, slots=True)
 class Skill:
