@@ -34,7 +34,7 @@ from hitl.policy import Policy, policy_from
 START, DAYS = datetime(2026, 10, 1, tzinfo=UTC), 28
 END = START + timedelta(days=DAYS)
 CATEGORIES = 8
-SECONDS, MEBIBYTES = 60.0, 512.0
+SECONDS, MEBIBYTES = 30.0, 512.0
 _MIB = 2**20
 
 # Straight into the tables, as months of use leave them: intake, selection and resolution are
