@@ -28,8 +28,7 @@ IntArray = NDArray[np.intp]
 ROUNDS = 3
 TOPICS = 30
 FLAGGED = "any"
-HIDDEN_IN_FEW, FEW = 0.6, 5
-"""So much of what is hidden lies in so few topics."""
+FEW = 5
 NOISE = (1.0, 0.5, 0.0)
 """What each round's model misses of the signal that the last one sees, as a deviation."""
 AIMS = (Aim(0, "precision"), Aim(0, "recall"))
@@ -39,9 +38,10 @@ AIMS = (Aim(0, "precision"), Aim(0, "recall"))
 class Population:
     """How a world is made. `hidden` of what violates scores like the harmless; logits are those of
     a calibrated model of the others, times `scale`, plus `shift`; flagged is from one half on.
-    `separation` is the distance of the two kinds, in deviations of the signal. `slices` are their
-    shares; a later one violates more often. `answered` of what is asked. Where the model does not
-    improve, all rounds are drawn by the scores of the one that is measured."""
+    `separation` is the distance of the two kinds, in deviations of the signal. `in_few` of what is
+    hidden lies in FEW topics. `slices` are their shares; a later one violates more often.
+    `answered` of what is asked. Where the model does not improve, all rounds are drawn by the
+    scores of the one that is measured."""
 
     name: str
     prevalence: float
@@ -50,6 +50,7 @@ class Population:
     scale: float = 2.0
     shift: float = 0.0
     separation: float = 3.55
+    in_few: float = 0.6
     slices: tuple[float, ...] = (1.0,)
     answered: float = 1.0
     improves: bool = True
@@ -74,18 +75,10 @@ class World(NamedTuple):
 
     def true(self, metric: str, rows: BoolArray | slice = slice(None)) -> float:
         """The metric of all of these items."""
-        good, bad = self._counts(metric, rows)
-        return good / (good + bad) if good + bad else float("nan")
-
-    def one_item(self, metric: str, rows: BoolArray | slice = slice(None)) -> float:
-        """How much of the metric one of these items is."""
-        return 1.0 / max(sum(self._counts(metric, rows)), 1.0)
-
-    def _counts(self, metric: str, rows: BoolArray | slice) -> tuple[float, float]:
         cell = 2 * self.violating[rows] + self.flagged[rows]
         counts = np.bincount(cell, minlength=4).reshape(2, 2)
         good, bad = (float((counts * np.array(one)).sum()) for one in METRICS[metric])
-        return good, bad
+        return good / (good + bad) if good + bad else float("nan")
 
 
 def knowable(of: Population, world: World) -> FloatArray:
@@ -94,8 +87,8 @@ def knowable(of: Population, world: World) -> FloatArray:
     seen = of.prevalence * (1.0 - of.hidden)
     calibrated = (world.logits[-1] - of.shift) / of.scale
     signal = (calibrated - np.log(seen / (1.0 - seen))) / of.separation + of.separation / 2.0
-    in_few = TOPICS * (HIDDEN_IN_FEW / FEW + (1.0 - HIDDEN_IN_FEW) / TOPICS)
-    crowd = np.where(world.topic < FEW, in_few, 1.0 - HIDDEN_IN_FEW)
+    in_few = TOPICS * (of.in_few / FEW + (1.0 - of.in_few) / TOPICS)
+    crowd = np.where(world.topic < FEW, in_few, 1.0 - of.in_few)
     found = seen * norm.pdf(signal - of.separation)
     hidden = of.prevalence * of.hidden * norm.pdf(signal) * crowd
     found += hidden
@@ -135,9 +128,8 @@ def make_world(of: Population, rng: Generator) -> World:
     rate *= of.prevalence / float(rate @ np.array(of.slices))
     violating = rng.random(count) < rate[slice_of]
     hidden = violating & (rng.random(count) < of.hidden)
-    # What is hidden is not spread evenly: most of it lies in a few topics.
     topic = rng.integers(0, TOPICS, count)
-    topic = np.where(hidden & (rng.random(count) < HIDDEN_IN_FEW), topic % FEW, topic)
+    topic = np.where(hidden & (rng.random(count) < of.in_few), topic % FEW, topic)
     signal = rng.normal(size=count) + of.separation * (violating & ~hidden)
     missed = rng.normal(size=count)
     seen = of.prevalence * (1.0 - of.hidden)

@@ -3,9 +3,10 @@
 In each world (benchmarks/audited_worlds.py: three rounds, the loop's own draws and estimates, one
 model throughout) audits of a ladder of sizes are drawn evenly, and with a part of them spread
 evenly: the *floor*. A curve through the half widths gives the labels at which the interval of
-recall, or of precision, is +-.05. For the descriptive interval of recall an audit of that size is
-then drawn anew; its half width stands beside, and how often it is not marked unstable. All floors
-see the same worlds. `-`: beyond the ladder.
+recall, or of precision, is +-.05. Where few draws were likely to show what is heavy a descriptive
+interval is the certified one (`estimate`). For descriptive recall an audit of that size is then
+drawn anew; its half width stands beside, and how often it is an interval of its own (`steady`). All
+floors see the same worlds. `-`: beyond the ladder.
 
 The last row is the limit: the labels that Neyman's chances would need for one who knows how likely
 each item is to violate. Where violating items are frequent even draws find enough of them, and

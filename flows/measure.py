@@ -202,6 +202,7 @@ def _corrected(apparent: Estimate, category: str, known: KnownAnswers | None) ->
         metric=CORRECTED, category=category, slice_name="", slice_value="", kind="descriptive",
         value=value, low=low, high=high, n=apparent.n, n_effective=apparent.n_effective,
         code=code or None, method="rogan-gladen",
+        unstable=value is not None and apparent.unstable,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ for two kinds of item, so one estimator and two kinds of interval serve them all
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.intervals import CellTotal, descriptive_limits, share_limits
+from hitl.evaluation.intervals import CellTotal, Interval, share_limits, wilson
 from hitl.evaluation.metrics import (
     HEAVIEST_SHARE,
     METHODS,
@@ -27,7 +28,13 @@ from hitl.evaluation.metrics import (
     Kind,
     PostStrata,
 )
-from hitl.evaluation.weights import checked_amounts, drawn_with, most_of_one, moved_by_one
+from hitl.evaluation.weights import (
+    checked_amounts,
+    drawn_with,
+    most_of_one,
+    moved_by_one,
+    rests_on_unseen,
+)
 
 
 class _Labels(NamedTuple):
@@ -58,8 +65,10 @@ def estimate(
 
     `certified` is the interval to make a promise by: gamma limits joined by MOVER. It covered at
     least as often as it says in every simulated design, also with no event at all, and is wider
-    for it. `descriptive` is the one to look at: Wilson's with an effective n, a little wider where
-    few draws were likely to show what is heavy (`intervals.descriptive_limits`).
+    for it. `descriptive` is the one to look at: Wilson's with an effective n. Where that is not to
+    be relied on the certified figure stands in its place, marked `unstable`: fewer than ten events
+    of a kind, one item that is a quarter of its kind, or few draws likely to show what is heavy
+    (`weights.rests_on_unseen`).
 
     Both speak of the items that could have been drawn. An item that was sure to be chosen adds
     no uncertainty to `certified`: a census of the pool has no width.
@@ -126,7 +135,7 @@ def estimate(
 
     good, bad = _worth(cells.good, labels), _worth(cells.bad, labels)
     value = float((labels.weight * good).sum() / (labels.weight * (good + bad)).sum())
-    n_effective = _effective_n(labels, good, bad, value, post_strata is not None)
+    n_effective, has_variance = _effective_n(labels, good, bad, value, post_strata is not None)
     of_good, of_bad = (
         _cell(labels, worth, cell, largest_weight, largest_flagged)
         for worth, cell in ((good, cells.good), (bad, cells.bad))
@@ -138,24 +147,30 @@ def estimate(
         bad=of_bad.largest_weight,
         heaviest=largest_weight or float(labels.weight.max()),
     )
+    own = wilson(value, n_effective, confidence=confidence)
+    shown = own if has_variance else Interval(value, value)
+    heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
+    unstable = bool(
+        counts.n_events < STEADY_EVENTS
+        or heaviest > HEAVIEST_SHARE
+        or rests_on_unseen(value, *shown, down=down, up=up)
+    )
     if kind == "certified":
         low, high = share_limits(of_good, of_bad, confidence=confidence)
+    elif not unstable:
+        low, high = own
     else:
-        low, high = map(
-            float,
-            descriptive_limits(
-                np.float64(value), np.float64(n_effective), down=down, up=up, confidence=confidence
-            ),
-        )
-    heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
+        certified = estimate(
+            metric, truth=truth, flagged=flagged, inclusion_probability=inclusion_probability,
+            variance_weight=variance_weight, amounts=amounts, confidence=confidence,
+            largest_weight=largest_weight, largest_flagged=largest_flagged, min_events=min_events,
+        )  # fmt: skip
+        return replace(certified, unstable=True)
     return Estimate(
         metric=metric, value=value, low=min(low, value), high=max(high, value), n=counts.n,
         n_effective=n_effective, n_events=counts.n_events, method=method, code=None,
         confidence=confidence,
-        unstable=counts.n_events < STEADY_EVENTS
-        or heaviest > HEAVIEST_SHARE
-        or float(max(down, up)) ** 2 > _shown_variance(labels, good, bad, value),
-        n_excluded=n_excluded, n_unknown=n_unknown,
+        unstable=unstable, n_excluded=n_excluded, n_unknown=n_unknown,
     )  # fmt: skip
 
 
@@ -220,16 +235,10 @@ def _post_stratified(labels: _Labels, known: PostStrata) -> _Labels:
     return labels._replace(weight=weight, spread=spread)
 
 
-def _shown_variance(labels: _Labels, good: FloatArray, bad: FloatArray, value: float) -> float:
-    """Of the value, as far as the drawn items show it."""
-    base = float((labels.weight * (good + bad)).sum())
-    return float((labels.spread * (good - value * (good + bad)) ** 2).sum()) / base**2
-
-
 def _effective_n(
     labels: _Labels, good: FloatArray, bad: FloatArray, value: float, post_stratified: bool
-) -> float:
-    """value (1 - value) / variance; Kish's where the variance says nothing."""
+) -> tuple[float, bool]:
+    """value (1 - value) / variance, and True; Kish's where the variance says nothing, and False."""
     base = labels.weight * (good + bad)
     residual = (good - value * (good + bad)) / base.sum()
     least = 0.0
@@ -240,8 +249,8 @@ def _effective_n(
                 residual[group] -= np.average(residual[group], weights=labels.weight[group])
     variance = float((labels.spread * residual**2).sum())
     if variance > least and 0.0 < value < 1.0:
-        return value * (1.0 - value) / variance
-    return float(base.sum() ** 2 / (base**2).sum())
+        return value * (1.0 - value) / variance, True
+    return float(base.sum() ** 2 / (base**2).sum()), False
 
 
 def _cell(

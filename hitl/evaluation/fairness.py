@@ -193,7 +193,7 @@ def _gap(
     if adjusted_p is not None and one and two:
         difference = one[0] - two[0]
         low, high = difference_limits(*one, *two)
-        # The test knows what was drawn only; the limits also what few draws were likely to show.
+        # The test knows what was drawn only; limits that are certified also what could not show.
         is_shown = adjusted_p <= 1.0 - confidence and not low <= 0.0 <= high
         verdict = "gap" if is_shown else "no_gap_shown"
     return Gap(

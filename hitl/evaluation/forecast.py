@@ -14,15 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.intervals import descriptive_limits
-from hitl.evaluation.metrics import METRICS
-from hitl.evaluation.weights import drawn_with, most_of_one, moved_by_one
+from hitl.evaluation.intervals import gamma_ends, share_ends, wilson_limits
+from hitl.evaluation.metrics import HEAVIEST_SHARE, METRICS, STEADY_EVENTS
+from hitl.evaluation.weights import drawn_with, most_of_one, moved_by_one, rests_on_unseen
 
 FUTURES = 300
 FARTHEST = 40.0
 """As many times the labels that there are, at most: what lies beyond is no forecast."""
 _CHECKPOINTS = 60
-_FEWEST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +60,8 @@ def forecast_labels(
 ) -> Forecast:
     """When the descriptive interval of a metric reaches a half width, were labels to go on so.
 
+    Where that is the certified one for want of labels (`estimate`), it is here too.
+
     Each future bootstraps the labels to a population, and goes on drawing from it: so the band
     carries what is not known of the population, and the luck of the draw. It does not carry that
     the stream, the model or the plan of audits may change.
@@ -87,11 +88,10 @@ def forecast_labels(
     )  # fmt: skip
     parts = labels.parts
     n = len(parts)
-    good, bad = int((parts[:, 0] > 0).sum()), int((parts[:, 1] > 0).sum())
-    if min(good, bad) < _FEWEST:
+    if (np.count_nonzero(parts[:, :2] + parts[:, 2:4], axis=0) < STEADY_EVENTS).any():
         return Forecast(metric, None, None, within, n, None, None, None, "too_few_events", band)
     now = labels.half_width(parts.sum(axis=0), confidence)
-    value = float(parts[:, 0].sum() / parts[:, :2].sum())
+    value = float(parts[:, [0, 2]].sum() / parts[:, :4].sum())
     if now <= within:
         return Forecast(metric, value, float(now), within, n, n, n, n, "there", band)
     reached = _futures(labels, within=within, confidence=confidence, seed=seed)
@@ -142,12 +142,14 @@ def days_needed(
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """`parts` (n, 4): weight of good and of bad, and the variance of each. `good`, `bad`: the most
-    that one more of each could count; `heaviest`: that any item weighs."""
+    """`parts` (n, 6): weight of good and of bad that was drawn by chance, the same of what was sure
+    to be drawn, and the variance of each. `good`, `bad`: the most that one more of each could
+    count; `largest` (2,): that one drawn does; `heaviest`: that any item weighs."""
 
     parts: FloatArray
     good: float
     bad: float
+    largest: FloatArray
     heaviest: float
 
     @classmethod
@@ -177,26 +179,47 @@ class _Labels:
             )
             for cell in cells
         )  # fmt: skip
-        parts = np.column_stack([weight * good, weight * bad, spread * good**2, spread * bad**2])
+        worth = np.column_stack([good, bad])
+        amount, random = weight[:, None] * worth, (spread > 0.0)[:, None]
+        parts = np.hstack([amount * random, amount * ~random, spread[:, None] * worth**2])
         heaviest = largest_weight or float(weight.max(initial=1.0))
-        return cls(parts, most_good, most_bad, heaviest)
+        return cls(parts, most_good, most_bad, amount.max(axis=0, initial=0.0), heaviest)
 
     def half_width(self, sums: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
-        """Of the descriptive interval, for sums of `parts`, shape (..., 4)."""
-        good, bad = sums[..., 0], sums[..., 1]
-        total = good + bad
+        """Of the descriptive interval, for sums of `parts`, shape (..., 6)."""
+        weight, spread = sums[..., :2] + sums[..., 2:4], sums[..., 4:]
+        total = weight.sum(axis=-1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            value = good / total
-            variance = ((1.0 - value) ** 2 * sums[..., 2] + value**2 * sums[..., 3]) / total**2
+            value = weight[..., 0] / total
+            variance = ((1.0 - value) ** 2 * spread[..., 0] + value**2 * spread[..., 1]) / total**2
+            low, high = wilson_limits(
+                value, value * (1.0 - value) / variance, confidence=confidence
+            )
             down, up = moved_by_one(
                 value, total, good=self.good, bad=self.bad, heaviest=self.heaviest
             )
-            low, high = descriptive_limits(
-                value, value * (1.0 - value) / variance, down=down, up=up, confidence=confidence
+            is_unstable = (self.largest / weight > HEAVIEST_SHARE).any(axis=-1)
+        is_unstable |= rests_on_unseen(value, low, high, down=down, up=up)
+        if is_unstable.any():
+            certified = share_ends(
+                self._cell(sums, 0, self.good, confidence),
+                self._cell(sums, 1, self.bad, confidence),
             )
+            low = np.where(is_unstable, certified[0], low)
+            high = np.where(is_unstable, certified[1], high)
         half = (high - low) / 2.0
         found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)
         return found
+
+    def _cell(
+        self, sums: FloatArray, which: int, most: float, confidence: float
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """A cell's total and its certified limits."""
+        random, certain = sums[..., which], sums[..., 2 + which]
+        low, high = gamma_ends(
+            random, sums[..., 4 + which], np.full_like(random, most), confidence=confidence
+        )
+        return random + certain, certain + low, certain + high
 
 
 def _futures(

@@ -6,14 +6,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import gammaincinv
 from scipy.stats import beta, chi2, norm
 
 from hitl.evaluation.arrays import FloatArray, level
 from hitl.evaluation.errors import BadLevel
-
-UNSEEN_SHARE = 0.1
-"""Of the variance that one more of the heaviest items would bring, what `descriptive_limits` adds:
-the least tenth with which no figure of `python -m benchmarks.worlds` covers less than it should."""
 
 
 class Interval(NamedTuple):
@@ -65,36 +62,6 @@ def wilson_limits(
         np.maximum(0.0, np.minimum(middle - half, proportion)),
         np.minimum(1.0, np.maximum(middle + half, proportion)),
     )
-
-
-def descriptive_limits(
-    value: FloatArray | np.float64,
-    n: FloatArray | np.float64,
-    *,
-    down: FloatArray | np.float64,
-    up: FloatArray | np.float64,
-    confidence: float,
-) -> tuple[FloatArray, FloatArray]:
-    """`wilson_limits` with an effective n, each end as far out as what nobody drew may ask for.
-
-    Where heavy items are rare, most draws show none of them, and neither the value nor its variance
-    knows that they exist. So to the variance behind each end is added a part of what one more of
-    the heaviest would bring to it. Between even draws that is next to nothing.
-
-    Args:
-        down, up: how far one more of the heaviest items would move the value, to either side.
-
-    Source: Wilson (1927); Korn and Graubard (1998); the one more item as Fay and Feuer (1997).
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        binomial = value * (1.0 - value)
-        least, most = (
-            np.where(binomial > 0.0, 1.0 / (1.0 / n + UNSEEN_SHARE * one**2 / binomial), n)
-            for one in (down, up)
-        )
-        low, _ = wilson_limits(value, least, confidence=confidence)
-        _, high = wilson_limits(value, most, confidence=confidence)
-    return low, high
 
 
 def clopper_pearson(proportion: float, n: float, *, confidence: float = 0.95) -> Interval:
@@ -162,6 +129,43 @@ def share_limits(good: CellTotal, bad: CellTotal, *, confidence: float = 0.95) -
     more = math.inf if g_low <= 0.0 else math.hypot(math.log(b_high / b), math.log(g / g_low))
     less = math.inf if b_low <= 0.0 else math.hypot(math.log(b / b_low), math.log(g_high / g))
     return Interval(_share(middle + more), _share(middle - less))
+
+
+def gamma_ends(
+    total: FloatArray, variance: FloatArray, largest_weight: FloatArray, *, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """`gamma_limits` of many totals at once, unchecked."""
+    # Half the quantile of chi square with 2 a degrees is that of gamma with shape a.
+    tail = (1.0 - confidence) / 2.0
+    above, spread = total + largest_weight, variance + largest_weight**2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        low = np.where(
+            (total > 0.0) & (variance > 0.0),
+            variance / total * gammaincinv(total**2 / variance, tail),
+            total,
+        )
+        high = np.where(
+            largest_weight > 0.0,
+            spread / above * gammaincinv(above**2 / spread, 1.0 - tail),
+            total,
+        )
+    return low, high
+
+
+def share_ends(
+    good: tuple[FloatArray, FloatArray, FloatArray], bad: tuple[FloatArray, FloatArray, FloatArray]
+) -> tuple[FloatArray, FloatArray]:
+    """`share_limits` of many pairs at once, unchecked: each a total and its two limits."""
+    (g, g_low, g_high), (b, b_low, b_high) = good, bad
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        middle = np.log(b / g)
+        more = np.where(g_low <= 0.0, np.inf, np.hypot(np.log(b_high / b), np.log(g / g_low)))
+        less = np.where(b_low <= 0.0, np.inf, np.hypot(np.log(b / b_low), np.log(g_high / g)))
+        low, high = 1.0 / (1.0 + np.exp(middle + more)), 1.0 / (1.0 + np.exp(middle - less))
+        none_good, none_bad = g <= 0.0, b <= 0.0
+        low = np.where(none_good, 0.0, np.where(none_bad, g_low / (g_low + b_high), low))
+        high = np.where(none_good, g_high / (g_high + b_low), np.where(none_bad, 1.0, high))
+    return low, high
 
 
 def newcombe(

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincinv
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, floats, level, same_length
 from hitl.evaluation.errors import UnknownMetric
-from hitl.evaluation.intervals import descriptive_limits
+from hitl.evaluation.intervals import gamma_ends, share_ends, wilson_limits
 from hitl.evaluation.metrics import (
     HEAVIEST_SHARE,
     METHODS,
@@ -26,14 +25,15 @@ from hitl.evaluation.metrics import (
 )
 from hitl.evaluation.post_strata import PostStratified
 from hitl.evaluation.sums import Sums, sum_labels
-from hitl.evaluation.weights import moved_by_one
+from hitl.evaluation.weights import moved_by_one, rests_on_unseen
 
 
 @dataclass(frozen=True, slots=True)
 class EstimateTable:
     """A metric for S slices by C categories, each array of shape (S, C).
 
-    `value`, `low`, `high` and `n_effective` are NaN where `code` is not empty.
+    `value`, `low`, `high` and `n_effective` are NaN where `code` is not empty; those of the
+    certified kind where `is_certified`.
     """
 
     metric: str
@@ -50,11 +50,13 @@ class EstimateTable:
     n_excluded: NDArray[np.int64]
     n_unknown: NDArray[np.int64]
     is_post_stratified: BoolArray
+    is_certified: BoolArray
 
     def at(self, group: int, category: int) -> Estimate:
         """One of them."""
         here = group, category
         code = str(self.code[here]) or None
+        method = METHODS["certified" if self.is_certified[here] else "descriptive"]
 
         def number(values: FloatArray) -> float | None:
             return None if code else float(values[here])
@@ -63,8 +65,7 @@ class EstimateTable:
             metric=self.metric, value=number(self.value), low=number(self.low),
             high=number(self.high), n=int(self.n[here]), n_effective=number(self.n_effective),
             n_events=int(self.n_events[here]),
-            method=METHODS[self.kind] + POST_STRATIFIED * bool(self.is_post_stratified[here]),
-            code=code,
+            method=method + POST_STRATIFIED * bool(self.is_post_stratified[here]), code=code,
             confidence=self.confidence, unstable=bool(self.unstable[here]),
             n_excluded=int(self.n_excluded[here]), n_unknown=int(self.n_unknown[here]),
         )  # fmt: skip
@@ -121,81 +122,93 @@ def estimate_tables(
         of_flagged = floats("largest_flagged", largest_flagged)
         same_length(sums.count.shape[1], largest_flagged=of_flagged)
     strata = None if post_strata is None else PostStratified.of(sums, post_strata)
+    given = _Given(sums, excluded, unknown, confidence, largest_weight, of_flagged, min_events)
     for metric in wanted:
-        yield _table(
-            metric, sums, excluded, unknown, None if metric == "precision" else strata,
-            kind=kind, confidence=confidence, largest_weight=largest_weight,
-            largest_flagged=of_flagged, min_events=min_events,
-        )  # fmt: skip
+        found = given.table(metric, kind, None if metric == "precision" else strata)
+        if kind == "descriptive" and found.unstable.any():
+            found = _with_certified(found, given.table(metric, "certified", None))
+        yield found
 
 
-def _table(
-    metric: str,
-    sums: Sums,
-    excluded: NDArray[np.int64],
-    unknown: NDArray[np.int64],
-    strata: PostStratified | None,
-    *,
-    kind: Kind,
-    confidence: float,
-    largest_weight: float | None,
-    largest_flagged: FloatArray | None,
-    min_events: int,
-) -> EstimateTable:
-    cells: Cells = METRICS[metric]
-    if strata is not None:
-        sums = strata.sums
-    good, bad = (np.array(one, dtype=np.float64) for one in (cells.good, cells.bad))
-    weight = sums.random + sums.certain
-    n_good, n_bad = _over(sums.count, good > 0), _over(sums.count, bad > 0)
-    g, b = _over(weight, good), _over(weight, bad)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = g / (g + b)
-        n_effective = _effective_n(sums, good, bad, value, g + b, strata)
+def _with_certified(of: EstimateTable, certified: EstimateTable) -> EstimateTable:
+    """The certified figures in place of those that are not to be relied on."""
+
+    def chosen(name: str) -> NDArray[np.generic]:
+        return np.where(of.unstable, getattr(certified, name), getattr(of, name))
+
+    taken = ("value", "low", "high", "n_effective", "is_post_stratified", "is_certified")
+    return replace(of, **{name: chosen(name) for name in taken})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What all tables of one call are made from."""
+
+    sums: Sums
+    excluded: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+    confidence: float
+    largest_weight: float | None
+    largest_flagged: FloatArray | None
+    min_events: int
+
+    def table(self, metric: str, kind: Kind, strata: PostStratified | None) -> EstimateTable:
+        cells: Cells = METRICS[metric]
+        sums = self.sums if strata is None else strata.sums
+        good, bad = (np.array(one, dtype=np.float64) for one in (cells.good, cells.bad))
+        weight = sums.random + sums.certain
+        n_good, n_bad = _over(sums.count, good > 0), _over(sums.count, bad > 0)
+        g, b = _over(weight, good), _over(weight, bad)
         most_good, most_bad = (
-            _largest(sums, worth, largest_weight, largest_flagged) for worth in (good, bad)
+            _largest(sums, worth, self.largest_weight, self.largest_flagged)
+            for worth in (good, bad)
         )
-        down, up = moved_by_one(
-            value, g + b, good=most_good, bad=most_bad,
-            heaviest=largest_weight or sums.heaviest.max(axis=(2, 3)),
-        )  # fmt: skip
-        if kind == "certified":
-            low, high = _share_limits(
-                _gamma(sums, good, most_good, confidence), (g, b),
-                _gamma(sums, bad, most_bad, confidence),
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = g / (g + b)
+            n_effective, has_variance = _effective_n(sums, good, bad, value, g + b, strata)
+            low, high = wilson_limits(value, n_effective, confidence=self.confidence)
+            down, up = moved_by_one(
+                value, g + b, good=most_good, bad=most_bad,
+                heaviest=self.largest_weight or sums.heaviest.max(axis=(2, 3)),
             )  # fmt: skip
-        else:
-            low, high = descriptive_limits(
-                value, n_effective, down=down, up=up, confidence=confidence
+            is_moved = rests_on_unseen(
+                value,
+                np.where(has_variance, low, value),
+                np.where(has_variance, high, value),
+                down=down,
+                up=up,
             )
-        heaviest = np.fmax(
-            _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
-        )  # NaN where there is nothing of a kind
-        is_moved = (
-            np.maximum(down, up) ** 2 > _shown_variance(sums, good, bad, value) / (g + b) ** 2
+            heaviest = np.fmax(
+                _most(sums.heaviest, good) / g, _most(sums.heaviest, bad) / b
+            )  # NaN where there is nothing of a kind
+        if kind == "certified":
+            low, high = share_ends(
+                (g, *_gamma(sums, good, most_good, self.confidence)),
+                (b, *_gamma(sums, bad, most_bad, self.confidence)),
+            )
+        n, events = n_good + n_bad, np.minimum(n_good, n_bad)
+        code = np.where(
+            sums.count.sum(axis=(2, 3)) == 0,
+            "no_labels",
+            np.where(n < max(self.min_events, 1), "too_few_events", ""),
         )
-    n, events = n_good + n_bad, np.minimum(n_good, n_bad)
-    code = np.where(
-        sums.count.sum(axis=(2, 3)) == 0,
-        "no_labels",
-        np.where(n < max(min_events, 1), "too_few_events", ""),
-    )
-    if strata is not None:
-        code = np.where((code == "") & strata.is_empty, "stratum_without_labels", code)
-    told = code == ""
+        if strata is not None:
+            code = np.where((code == "") & strata.is_empty, "stratum_without_labels", code)
+        told = code == ""
 
-    def shown(values: FloatArray) -> FloatArray:
-        return np.where(told, values, np.nan)
+        def shown(values: FloatArray) -> FloatArray:
+            return np.where(told, values, np.nan)
 
-    return EstimateTable(
-        metric=metric, kind=kind, confidence=confidence, value=shown(value),
-        low=shown(np.minimum(low, value)), high=shown(np.maximum(high, value)),
-        n=n.astype(np.int64), n_effective=shown(n_effective), n_events=events.astype(np.int64),
-        unstable=told
-        & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE) | is_moved),
-        code=code, n_excluded=excluded, n_unknown=unknown,
-        is_post_stratified=np.zeros_like(told) if strata is None else strata.is_known,
-    )  # fmt: skip
+        return EstimateTable(
+            metric=metric, kind=kind, confidence=self.confidence, value=shown(value),
+            low=shown(np.minimum(low, value)), high=shown(np.maximum(high, value)),
+            n=n.astype(np.int64), n_effective=shown(n_effective), n_events=events.astype(np.int64),
+            unstable=told
+            & ((events < STEADY_EVENTS) | (np.nan_to_num(heaviest) > HEAVIEST_SHARE) | is_moved),
+            code=code, n_excluded=self.excluded, n_unknown=self.unknown,
+            is_post_stratified=np.zeros_like(told) if strata is None else strata.is_known,
+            is_certified=np.full_like(told, kind == "certified"),
+        )  # fmt: skip
 
 
 def _over(sums: FloatArray, worth: NDArray[np.generic]) -> FloatArray:
@@ -208,17 +221,11 @@ def _most(heaviest: FloatArray, worth: FloatArray) -> FloatArray:
     return found
 
 
-def _shown_variance(sums: Sums, good: FloatArray, bad: FloatArray, value: FloatArray) -> FloatArray:
-    """Of the value, times the square of what it divides by."""
-    residual = good - value[..., None, None] * (good + bad)
-    found: FloatArray = (sums.variance * residual**2).sum(axis=(2, 3))
-    return found
-
-
 def _effective_n(
     sums: Sums, good: FloatArray, bad: FloatArray, value: FloatArray, base: FloatArray,
     strata: PostStratified | None,
-) -> FloatArray:  # fmt: skip
+) -> tuple[FloatArray, BoolArray]:  # fmt: skip
+    """Of each figure; and whether the drawn items show a variance that it is made of."""
     residual = (good - value[..., None, None] * (good + bad)) / base[..., None, None]
     least: FloatArray | float = 0.0
     if strata is not None:
@@ -228,7 +235,7 @@ def _effective_n(
     variance = (sums.variance * residual**2).sum(axis=(2, 3))
     kish = base**2 / _over(sums.squares, (good + bad) ** 2)
     between = (variance > least) & (value > 0.0) & (value < 1.0)
-    return np.where(between, value * (1.0 - value) / variance, kish)
+    return np.where(between, value * (1.0 - value) / variance, kish), between
 
 
 def _largest(
@@ -251,36 +258,8 @@ def _gamma(
     sums: Sums, worth: FloatArray, largest: FloatArray, confidence: float
 ) -> tuple[FloatArray, FloatArray]:
     """`gamma_limits` of a cell's total, what was sure to be drawn added."""
-    total, certain = _over(sums.random, worth), _over(sums.certain, worth)
-    variance = _over(sums.variance, worth**2)
-    # Half the quantile of chi square with 2 a degrees is that of gamma with shape a.
-    tail = (1.0 - confidence) / 2.0
-    low = np.where(
-        (total > 0.0) & (variance > 0.0),
-        variance / total * gammaincinv(total**2 / variance, tail),
-        total,
+    low, high = gamma_ends(
+        _over(sums.random, worth), _over(sums.variance, worth**2), largest, confidence=confidence
     )
-    above, spread = total + largest, variance + largest**2
-    high = np.where(
-        largest > 0.0,
-        spread / above * gammaincinv(above**2 / spread, 1.0 - tail),
-        total,
-    )
+    certain = _over(sums.certain, worth)
     return certain + low, certain + high
-
-
-def _share_limits(
-    good: tuple[FloatArray, FloatArray],
-    values: tuple[FloatArray, FloatArray],
-    bad: tuple[FloatArray, FloatArray],
-) -> tuple[FloatArray, FloatArray]:
-    (g_low, g_high), (g, b), (b_low, b_high) = good, values, bad
-    middle = np.log(b / g)
-    more = np.where(g_low <= 0.0, np.inf, np.hypot(np.log(b_high / b), np.log(g / g_low)))
-    less = np.where(b_low <= 0.0, np.inf, np.hypot(np.log(b / b_low), np.log(g_high / g)))
-    with np.errstate(over="ignore"):
-        low, high = 1.0 / (1.0 + np.exp(middle + more)), 1.0 / (1.0 + np.exp(middle - less))
-    none_good, none_bad = g <= 0.0, b <= 0.0
-    low = np.where(none_good, 0.0, np.where(none_bad, g_low / (g_low + b_high), low))
-    high = np.where(none_good, g_high / (g_high + b_low), np.where(none_bad, 1.0, high))
-    return low, high

@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 from hitl.evaluation.arrays import BoolArray, FloatArray, floats, same_length
 from hitl.evaluation.errors import BadArrays
 
+NEAR_AN_END = 3 / 4
+"""Of the way from a value to an end of its interval, for `rests_on_unseen`."""
+
 
 def drawn_with(
     inclusion_probability: ArrayLike, variance_weight: ArrayLike | None
@@ -96,3 +99,28 @@ def moved_by_one(
     """
     left = np.sqrt(np.maximum(1.0 - 1.0 / np.asarray(heaviest, dtype=np.float64), 0.0)) / base
     return value * bad * left, (1.0 - value) * good * left
+
+
+def rests_on_unseen(
+    value: FloatArray | float,
+    low: FloatArray | float,
+    high: FloatArray | float,
+    *,
+    down: FloatArray | float,
+    up: FloatArray | float,
+) -> BoolArray:
+    """Would one more of the heaviest items, which nobody drew, move a figure near an end?
+
+    Where heavy items are rare most draws show none of them, and neither a value nor its variance
+    knows that they exist. How near is ours to say: from one half
+    to three quarters of the way, what is left covers 92 to 98 % in all cells or nearly all of
+    `python -m benchmarks.worlds`; the nearer, the more are left.
+
+    Args:
+        low, high: of the interval that the drawn items give; `value` both where they show no
+            variance at all.
+        down, up: how far one more would move it (`moved_by_one`).
+    """
+    downward, upward = np.subtract(value, low), np.subtract(high, value)
+    found: BoolArray = (down > NEAR_AN_END * downward) | (up > NEAR_AN_END * upward)
+    return found

@@ -17,7 +17,8 @@ from hitl.evaluation import (
     share_limits,
     wilson,
 )
-from hitl.evaluation.intervals import descriptive_limits, wilson_limits
+from hitl.evaluation.arrays import FloatArray
+from hitl.evaluation.intervals import gamma_ends, share_ends
 
 # The machine's speed is not what these test, and the same run finds the same examples.
 STEADY = settings(deadline=None, derandomize=True, max_examples=25)
@@ -164,30 +165,35 @@ def test_holm_lies_between_the_raw_value_and_bonferroni(p_values: list[float]) -
     assert min(1.0, p_values[smallest] * len(p_values)) == pytest.approx(found[smallest])
 
 
-def test_without_anything_unseen_descriptive_limits_are_wilsons() -> None:
-    plain = wilson_limits(np.float64(0.8), np.float64(12.5), confidence=0.95)
-    found = descriptive_limits(
-        np.float64(0.8), np.float64(12.5), down=np.float64(0.0), up=np.float64(0.0),
-        confidence=0.95,
-    )  # fmt: skip
-
-    assert plain == pytest.approx(found)
-    assert (0.52312, 0.93584) == pytest.approx(found, abs=5e-6)
+TOTALS = st.tuples(
+    st.sampled_from([0.0, 0.5, 7.0, 300.0]),  # total
+    st.sampled_from([0.0, 1.0, 40.0]),  # variance over total
+    st.sampled_from([0.0, 1.0, 40.0]),  # largest weight
+    st.sampled_from([0.0, 12.0]),  # certain
+)
 
 
-def test_one_more_of_the_heaviest_moves_the_end_that_it_could_move() -> None:
-    given = {"value": np.float64(0.8), "n": np.float64(100.0), "confidence": 0.95}
-    plain = descriptive_limits(**given, down=np.float64(0.0), up=np.float64(0.0))  # type: ignore[arg-type]
-    heavy = descriptive_limits(**given, down=np.float64(0.16), up=np.float64(0.0))  # type: ignore[arg-type]
+@STEADY
+@given(TOTALS, TOTALS)
+def test_many_limits_at_once_are_those_of_one(
+    one: tuple[float, ...], two: tuple[float, ...]
+) -> None:
+    cells = [
+        CellTotal(total, total * per, largest, certain)
+        for total, per, largest, certain in (one, two)
+    ]
 
-    # The variance was .8 x .2 / 100 = .0016; a tenth of .16^2 is .00256: n becomes 38.5.
-    assert wilson(0.8, 100 / 2.6).low == pytest.approx(float(heavy[0]))
-    assert heavy[1] == plain[1]
+    def ends(cell: CellTotal) -> tuple[FloatArray, FloatArray, FloatArray]:
+        total, certain = np.array([cell.total]), np.array([cell.certain])
+        low, high = gamma_ends(
+            total, np.array([cell.variance]), np.array([cell.largest_weight]), confidence=0.95
+        )
+        assert gamma_limits(cell.total, cell.variance, cell.largest_weight) == pytest.approx(
+            (low[0], high[0])
+        )
+        return total + certain, certain + low, certain + high
 
+    found = share_ends(ends(cells[0]), ends(cells[1]))
 
-def test_of_a_share_without_variance_nothing_is_divided_by_zero() -> None:
-    value, n = np.array([0.0, 1.0]), np.array([20.0, 20.0])
-    low, high = descriptive_limits(value, n, down=value, up=1.0 - value, confidence=0.95)
-
-    assert [0.0, wilson(1.0, 20).low] == pytest.approx(low.tolist())
-    assert [wilson(0.0, 20).high, 1.0] == pytest.approx(high.tolist())
+    if cells[0].value + cells[1].value > 0.0:
+        assert share_limits(*cells) == pytest.approx([one[0] for one in found], abs=1e-12)
