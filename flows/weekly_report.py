@@ -25,6 +25,7 @@ from flows.reporting.label_gains_page import gains_blocks, trainings_blocks
 from flows.reporting.obligations import Promise, promises_of, standing_of
 from flows.reporting.obligations_page import obligations_blocks
 from flows.reporting.pages import SEED
+from flows.reporting.wording import as_share
 from hitl import registry
 from hitl.db import begin
 from hitl.evaluation.measurements import Measurement
@@ -172,9 +173,10 @@ def _how_to_read() -> Iterator[Block]:
     yield Heading("How to read this")
     yield Words(
         "No figure stands without its interval and the labels behind it (n); an effective n is the "
-        "size of an even draw that would say as much. A certificate is a promise with a date; an "
-        "estimate is none. What each number means, and when not to believe it, is told in plain "
-        "words in the docs (numbers.md)."
+        "size of an even draw that would say as much. Unstable: the labels carry no narrow "
+        "interval, so the one to promise by stands there too. A certificate is a promise with a "
+        "date; an estimate is none. What each number means, and when not to believe it, is told in "
+        "plain words in the docs (numbers.md)."
     )
 
 
@@ -231,8 +233,8 @@ def _quality(
         ("category", "metric", "this week", "labels", "the week before", "promised"),
         [
             (
-                name, _TITLES[metric], _told(now.get((name, metric))),
-                f"{now[name, metric].n:,}", _told(before.get((name, metric))),
+                name, _TITLES[metric], as_share(now.get((name, metric))),
+                f"{now[name, metric].n:,}", as_share(before.get((name, metric))),
                 _promised(policy, name, metric),
             )
             for name in told
@@ -244,14 +246,6 @@ def _quality(
 
 def _shown(figures: Figures, category: str) -> list[str]:
     return [metric for metric in _TITLES if (category, metric) in figures]
-
-
-def _told(one: Measurement | None) -> str:
-    if one is None:
-        return "-"
-    if one.value is None or one.low is None or one.high is None:
-        return one.code or "-"
-    return f"{one.value:.1%} ({one.low:.1%} to {one.high:.1%})"
 
 
 def _promise(policy: Policy, category: str, metric: str) -> float | None:

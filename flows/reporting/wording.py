@@ -22,7 +22,7 @@ class Told(Protocol):
 
 
 def as_share(one: Told | None) -> str:
-    """`81.2% (74.0% to 87.1%)`."""
+    """`81.2% (74.0% to 87.1%)`, and `unstable` behind it where it is."""
     return _written(one, "{:.1%}")
 
 
@@ -58,4 +58,6 @@ def _written(one: Told | None, form: str) -> str:
         return "-"
     if one.value is None or one.low is None or one.high is None:
         return one.code or "-"
-    return f"{form.format(one.value)} ({form.format(one.low)} to {form.format(one.high)})"
+    # Figures of the registry are of all test items, which are not drawn: they have no such mark.
+    mark = ", unstable" if getattr(one, "unstable", False) else ""
+    return f"{form.format(one.value)} ({form.format(one.low)} to {form.format(one.high)}){mark}"
