@@ -41,9 +41,15 @@ def show_measured(report: MeasureReport, *, kind: str, by: str) -> None:
             f"{model_version}, decisions of {window}, {kind} intervals",
             ("metric", "category", *where, "value", "from", "to", "labels", "effective", ""),
             list(lines(shown, by=bool(by))),
-            caption=None if shown else f"nothing is known by {by}",
+            caption=_caption(shown, kind=kind) if shown else f"nothing is known by {by}",
         )
         _show_responses(report.responses.get(model_version, ()))
+
+
+def _caption(shown: Sequence[Measurement], *, kind: str) -> str | None:
+    if kind != "descriptive" or not any(one.unstable for one in shown):
+        return None
+    return "unstable: the labels carry no narrow interval, so the certified one stands there"
 
 
 def lines(found: Sequence[Measurement], *, by: bool) -> Iterator[tuple[str | int | None, ...]]:

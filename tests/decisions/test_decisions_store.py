@@ -27,6 +27,8 @@ from hitl.decisions import (
     merge_items,
     record_rejects,
 )
+from hitl.decisions.decided import Decided
+from hitl.decisions.merging.store import merge_decided
 from hitl.records import Action, Decision, Item, ItemId, ModelVersion
 
 pytestmark = pytest.mark.postgres
@@ -213,6 +215,42 @@ def test_a_chunk_taken_for_new_that_was_not_is_merged_all_the_same(
         tx,
         "SELECT i.item_id, d.item_id FROM items i FULL JOIN decisions d USING (item_id) ORDER BY 1",
     )
+
+
+def test_a_chunk_that_is_all_known_is_compared_and_nothing_of_it_inserted(
+    tx: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hitl.decisions.merging.store._WORTH_A_TRY", 1)
+    chunk = [make_decision(f"i{k}") for k in range(3000)]  # about three of these are sampled
+    merge_decisions(tx, chunk, source="s")
+    statements: list[str] = []
+    event.listen(tx, "before_cursor_execute", lambda *of: statements.append(of[2]))
+
+    again = merge_decisions(tx, chunk, source="s")
+    inserted = [one for one in statements if "INSERT INTO" in one]
+    differing = [make_decision("i7", probabilities={"hate": 0.6}), *chunk[8:]]
+    other = merge_decisions(tx, chunk[:7] + differing, source="s")
+    with_new = merge_decisions(tx, [*differing, make_decision("new")], source="s")
+
+    assert Counts(read=3000, known=3000) == again
+    assert [] == inserted
+    assert Counts(read=3000, known=2999, conflicts=1) == other
+    assert Counts(read=2994, new=1, known=2992, conflicts=1) == with_new
+    assert [("i7",)] == rows(tx, "SELECT item_id FROM conflicts")
+    assert [(3001,)] == rows(tx, "SELECT count(*) FROM decisions")
+
+
+def test_a_chunk_that_is_all_known_still_describes_its_items(
+    tx: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hitl.decisions.merging.store._WORTH_A_TRY", 1)
+    chunk = [make_decision(f"i{k}") for k in range(3000)]
+    merge_decisions(tx, chunk, source="s")
+    stubs = [Item(one.item_id, None, language="en") for one in chunk]
+
+    merge_decided(tx, Decided.of(chunk, stubs).staged(), source="s")
+
+    assert [("en", 3000)] == rows(tx, "SELECT language, count(*) FROM items GROUP BY 1")
 
 
 def test_within_one_chunk_the_first_row_wins(tx: Connection) -> None:

@@ -51,6 +51,19 @@ def test_small_shares_keep_their_digits() -> None:
     assert ("1.23%", "1.01%", "10.0%") == line[2:5]
 
 
+@pytest.mark.parametrize("kind", ["descriptive", "certified"])
+@pytest.mark.parametrize("unstable", [False, True])
+def test_it_says_why_a_descriptive_interval_is_the_certified_one(
+    kind: str, unstable: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = make_report(make_figure(kind=kind, unstable=unstable))
+
+    show_measured(report, kind=kind, by="")
+
+    said = "so the certified one stands there" in " ".join(capsys.readouterr().out.split())
+    assert said == (unstable and kind == "descriptive")
+
+
 def test_a_slice_is_shown_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     report = make_report(
         make_figure(), make_figure(slice_name="language", slice_value="d[e]", n=7),

@@ -75,27 +75,29 @@ SELECT EXISTS (
     WHERE s.begins AND hashtext(s.item_id) % 997 = 0
 )
 """
-_ANY_DECISION_KNOWN = """
-SELECT EXISTS (
-    SELECT 1 FROM intake_decisions s JOIN LATERAL (
-        SELECT 1 FROM decisions d
-        WHERE d.item_id = s.item_id AND d.decided_at = s.decided_at
-          AND d.model_version = s.model_version OFFSET 0
-    ) d ON true
-    WHERE s.leads AND hashtext(s.item_id) % 997 = 0
-)
-"""
+_DIFFERS = "s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities"
 # OFFSET 0: one look at the key's index a row, in its month alone, and never all decisions hashed.
-_DECISIONS_IN_CONFLICT = """
-SELECT s.item_id, s.action, s.probabilities, s.model_version || ' @ '
-           || to_char(s.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS key
-FROM intake_decisions s JOIN LATERAL (
-    SELECT action, probabilities FROM decisions d
+_STORED = """
+JOIN LATERAL (
+    SELECT item_id, action, probabilities FROM decisions d
     WHERE d.item_id = s.item_id AND d.decided_at = s.decided_at
       AND d.model_version = s.model_version OFFSET 0
 ) d ON true
-WHERE s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities
 """
+_SAMPLED = f"""
+SELECT count(*) AS rows, count(d.item_id) AS known FROM intake_decisions s LEFT {_STORED}
+WHERE s.leads AND hashtext(s.item_id) % 997 = 0
+"""  # noqa: S608
+_COMPARED = f"""
+SELECT count(d.item_id) AS known,
+       count(*) FILTER (WHERE d.item_id IS NOT NULL AND ({_DIFFERS})) AS differing
+FROM intake_decisions s LEFT {_STORED}
+"""  # noqa: S608
+_DECISIONS_IN_CONFLICT = f"""
+SELECT s.item_id, s.action, s.probabilities, s.model_version || ' @ '
+       || to_char(s.decided_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS key
+FROM intake_decisions s {_STORED} WHERE {_DIFFERS}
+"""  # noqa: S608
 # Last, and only where it moves: who writes it holds up whoever has the same model.
 _MOVE_NEWEST = """
 INSERT INTO newest_decisions AS n (model_version, decided_at)
@@ -137,18 +139,24 @@ def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
     keep_items(tx)
     make_months(tx, decided.months)
     stage_csv(tx, _STAGE_DECISIONS, "intake_decisions", decided.lines)
-    large = decided.rows >= _WORTH_A_TRY
-    made = _insert(tx, _INSERT_STUBS, _STUBS_ARE_KNOWN, unless=_ANY_ITEM_KNOWN, is_worth_it=large)
-    if decided.describes and made < decided.items and tx.execute(text(_LOCK_DESCRIBED)).scalar():
-        tx.execute(text(_DESCRIBE))
     read = decided.rows
-    new = _insert(
-        tx,
-        _INSERT_DECISIONS,
-        _DECISIONS_ARE_KNOWN,
-        unless=_ANY_DECISION_KNOWN,
-        is_worth_it=large,
-    )
+    has_known = True
+    if read >= _WORTH_A_TRY:
+        sampled = tx.execute(text(_SAMPLED)).one()
+        has_known = sampled.known > 0
+        if has_known and sampled.known == sampled.rows:
+            # All of it, perhaps: then there is nothing to insert.
+            whole = tx.execute(text(_COMPARED)).one()
+            if whole.known == read:
+                if decided.describes:
+                    _describe(tx)
+                conflicts = _keep_conflicts(tx, source=source) if whole.differing else 0
+                return Counts(read=read, known=read - conflicts, conflicts=conflicts)
+    has_known_items = has_known or bool(tx.execute(text(_ANY_ITEM_KNOWN)).scalar_one())
+    made = _insert(tx, _INSERT_STUBS, _STUBS_ARE_KNOWN, has_known=has_known_items)
+    if decided.describes and made < decided.items:
+        _describe(tx)
+    new = _insert(tx, _INSERT_DECISIONS, _DECISIONS_ARE_KNOWN, has_known=has_known)
     conflicts = _keep_conflicts(tx, source=source) if new < read else 0
     if new:
         tx.execute(text(_MOVE_NEWEST))
@@ -159,13 +167,18 @@ _WORTH_A_TRY = 5_000
 _UNIQUE_VIOLATION = "23505"
 
 
-def _insert(tx: Connection, insert: str, are_known: str, *, unless: str, is_worth_it: bool) -> int:
+def _describe(tx: Connection) -> None:
+    if tx.execute(text(_LOCK_DESCRIBED)).scalar():
+        tx.execute(text(_DESCRIBE))
+
+
+def _insert(tx: Connection, insert: str, are_known: str, *, has_known: bool) -> int:
     """Insert what is not there; how many rows.
 
     ON CONFLICT nearly doubles what a row costs Postgres. Where a look finds nothing known, all is
     inserted as new, and only where that was wrong again with ON CONFLICT.
     """
-    if is_worth_it and not tx.execute(text(unless)).scalar_one():
+    if not has_known:
         try:
             with tx.begin_nested():
                 return tx.execute(text(insert)).rowcount
