@@ -3,9 +3,9 @@
 A world has scores, a chance to violate at each score, and labels drawn evenly. Beside the certified
 threshold stands the naive one, the lowest score above which the labels alone look good enough.
 
-- **precision**: three worlds. *rising*: higher scores are purer. *plateau*: nothing reaches the
+- **precision**: four worlds. *rising*: higher scores are purer. *plateau*: nothing reaches the
   obligation, and nearly everything almost does. *impure top*: copies of something harmless score
-  highest.
+  highest. *spoiled top*: these, and without them nearly nothing to spare, so nothing reaches it.
 - **both**: precision and recall of one category, together; the share that goes to review beside the
   oracle's, who knows the world. From even draws, and from as many of an audit as the loop draws it.
 - **watch**: how often a promise that is kept is withdrawn in 5,000 looks, how soon one that is not.
@@ -75,12 +75,18 @@ def _impure_top(score: FloatArray) -> FloatArray:
     return np.where(score > 0.95, 0.9, np.where(score > 0.45, 0.985, 0.5))
 
 
+def _spoiled_top(score: FloatArray) -> FloatArray:
+    return np.where(score > 0.95, 0.85, 0.955)
+
+
 PRECISION_WORLDS = (
     World("rising", _rising, starts=1),
     World("plateau", _plateau, starts=1),
     World("impure top", _impure_top, starts=1),
     World("plateau, 4 starts", _plateau, starts=4),
     World("impure top, 4 starts", _impure_top, starts=4),
+    World("spoiled top", _spoiled_top, starts=1),
+    World("spoiled top, 4 starts", _spoiled_top, starts=4),
 )
 
 
@@ -118,8 +124,8 @@ def precision(console: Console, bars: Bars, *, worlds: int) -> None:
         rates, shares = violations / worlds, decided / worlds
         table.add_row(world.name, *(f"{one:.3f}" for one in (*rates, *shares)))
         bars.hold(f"{world.name}: certified and not true", rates[1], "at most", limit(worlds), "")
-        if world.name == "plateau":
-            bars.hold("plateau: naive and not true", rates[0], "at least", 0.5, "")
+        if world.name in ("plateau", "spoiled top"):
+            bars.hold(f"{world.name}: naive and not true", rates[0], "at least", 0.5, "")
     console.print(table)
 
 
