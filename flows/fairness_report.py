@@ -144,7 +144,8 @@ def _blocks(found: Sequence[tuple[str, Gap]]) -> Iterator[Block]:
     yield Words(
         "A gap is the value in the slice less that of all the rest, in percentage points, as "
         "estimated for all decisions from audit labels by their chances to be drawn. Intervals are "
-        "Newcombe's at 95 %, each for itself, by effective labels where chances differ; the "
+        "Newcombe's at 95 %, each for itself, by effective labels where chances differ; where "
+        "labels carry no narrow interval of a side, the one to promise by is joined. The "
         "verdict takes all comparisons of a category into account (Benjamini and Hochberg). "
         "Content may speak of several identity terms; each is compared with all that does not "
         "speak of it. A gap says that a model errs more often there, not why: fewer labels, other "

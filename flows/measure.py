@@ -27,6 +27,7 @@ from hitl.evaluation import (
     METRICS,
     Estimate,
     EstimateTable,
+    Interval,
     Kind,
     Rate,
     estimate_tables,
@@ -195,6 +196,7 @@ def _corrected(apparent: Estimate, category: str, known: KnownAnswers | None) ->
             Rate(apparent.value, apparent.n_effective or apparent.n),
             sensitivity=Rate(known.found / known.violating, known.violating),
             specificity=Rate(known.cleared / known.innocent, known.innocent),
+            limits=_certified_limits(apparent),
             confidence=apparent.confidence,
         )
         value, low, high, code = found.value, found.low, found.high, found.code or ""
@@ -204,6 +206,13 @@ def _corrected(apparent: Estimate, category: str, known: KnownAnswers | None) ->
         code=code or None, method="rogan-gladen",
         unstable=value is not None and apparent.unstable,
     )  # fmt: skip
+
+
+def _certified_limits(of: Estimate) -> Interval | None:
+    """Of an unstable figure: its effective n does not say how sure it is."""
+    if not of.unstable or of.low is None or of.high is None:
+        return None
+    return Interval(of.low, of.high)
 
 
 def _responses(cells: Sequence[Response]) -> Iterator[Measurement]:

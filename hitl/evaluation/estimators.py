@@ -6,6 +6,7 @@ for two kinds of item, so one estimator and two kinds of interval serve them all
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from hitl.evaluation.arrays import BoolArray, FloatArray, answers, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.intervals import CellTotal, Interval, share_limits, wilson
+from hitl.evaluation.intervals import CellTotal, Interval, share_limits, wilson_limits
 from hitl.evaluation.metrics import (
     HEAVIEST_SHARE,
     METHODS,
@@ -145,9 +146,13 @@ def estimate(
         float((labels.weight * (good + bad)).sum()),
         good=of_good.largest_weight,
         bad=of_bad.largest_weight,
-        heaviest=largest_weight or float(labels.weight.max()),
+        heaviest=math.inf if amounts is not None else largest_weight or float(labels.weight.max()),
     )
-    own = wilson(value, n_effective, confidence=confidence)
+    own = Interval(
+        *map(
+            float, wilson_limits(np.float64(value), np.float64(n_effective), confidence=confidence)
+        )
+    )
     shown = own if has_variance else Interval(value, value)
     heaviest = max(_heaviest(labels.weight * good), _heaviest(labels.weight * bad))
     unstable = bool(

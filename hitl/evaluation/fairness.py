@@ -32,7 +32,7 @@ class Gap:
     `adjusted_p`: over all gaps that were asked for together. The verdict is never "fair": where no
     gap is shown, the interval says how large one may still be; where one is, it excludes zero too.
     `method` of the interval: `newcombe` for even draws, `newcombe-neff` where chances differ and
-    their effective n counts.
+    their effective n counts, `mover` where a side is unstable and its limits are certified ones.
     """
 
     metric: str
@@ -196,10 +196,13 @@ def _gap(
         # The test knows what was drawn only; limits that are certified also what could not show.
         is_shown = adjusted_p <= 1.0 - confidence and not low <= 0.0 <= high
         verdict = "gap" if is_shown else "no_gap_shown"
+    method = "newcombe" if is_even else "newcombe-neff"
+    if here.unstable or rest.unstable:
+        method = "mover"
     return Gap(
         metric, part.slice_name, part.slice_value, here, rest, difference, low, high,
         None if adjusted_p is None else float(adjusted_p), verdict,
-        "newcombe" if is_even else "newcombe-neff",
+        method,
     )  # fmt: skip
 
 

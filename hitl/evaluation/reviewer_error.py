@@ -37,7 +37,12 @@ class Corrected:
 
 
 def without_reviewer_error(
-    apparent: Rate, *, sensitivity: Rate, specificity: Rate, confidence: float = 0.95
+    apparent: Rate,
+    *,
+    sensitivity: Rate,
+    specificity: Rate,
+    limits: Interval | None = None,
+    confidence: float = 0.95,
 ) -> Corrected:
     """What share violates, given what share was said to and how often reviewers are right.
 
@@ -49,12 +54,15 @@ def without_reviewer_error(
         apparent: the share that reviewers said violates; `n` may be an effective n.
         sensitivity: of gold items that violate, how many they said do.
         specificity: of gold items that do not, how many they said do not.
+        limits: of the apparent share, where its `n` does not say how sure it is: the certified
+            ones of an unstable figure.
 
     Raises:
         BadLevel: a share outside [0, 1], or nothing it rests on.
 
     Source: Rogan and Gladen (1978); variance by the delta method; limits with the midpoint moved
-    as in Lang and Reiczigel (2014).
+    as in Lang and Reiczigel (2014); given limits are joined by the method of variance estimates
+    recovery, Zou and Donner (2008).
     """
     level("confidence", confidence)
     for name, one in (("apparent", apparent), ("sensitivity", sensitivity),
@@ -65,12 +73,16 @@ def without_reviewer_error(
     if youden < LEAST_YOUDEN:
         return Corrected(None, None, None, "reviewers_cannot_tell")
     value = (apparent.value + specificity.value - 1.0) / youden
-    low, high = _limits(apparent, sensitivity, specificity, confidence)
+    if limits is None:
+        low, high = _limits(apparent, sensitivity, specificity, confidence)
+    else:
+        low, high = _joined(apparent.value, limits, sensitivity, specificity, confidence)
     if high < 0.0:
         return Corrected(None, None, None, "fewer_than_their_errors")
     if low > 1.0:
         return Corrected(None, None, None, "more_than_their_errors")
     value, low, high = (min(1.0, max(0.0, one)) for one in (value, low, high))
+    low, high = min(low, value), max(high, value)
     return Corrected(value, low, high, None)
 
 
@@ -100,6 +112,26 @@ def _limits(apparent: Rate, sensitivity: Rate, specificity: Rate, confidence: fl
     )
     half = z * spread / youden
     return Interval(middle + shift - half, middle + shift + half)
+
+
+def _joined(
+    share: float, limits: Interval, sensitivity: Rate, specificity: Rate, confidence: float
+) -> Interval:
+    z = float(norm.ppf((1.0 + confidence) / 2.0))
+    hit, positives = _moved(sensitivity, 1.0)
+    right, negatives = _moved(specificity, 1.0)
+    youden = hit + right - 1.0
+    if youden <= 0.0:
+        return Interval(-math.inf, math.inf)
+    middle = (share + right - 1.0) / youden
+    of_gold = z * math.sqrt(
+        middle**2 * hit * (1.0 - hit) / positives
+        + (1.0 - middle) ** 2 * right * (1.0 - right) / negatives
+    )
+    return Interval(
+        middle - math.hypot(share - limits.low, of_gold) / youden,
+        middle + math.hypot(limits.high - share, of_gold) / youden,
+    )
 
 
 def _moved(rate: Rate, by: float) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -122,7 +123,10 @@ def estimate_tables(
         of_flagged = floats("largest_flagged", largest_flagged)
         same_length(sums.count.shape[1], largest_flagged=of_flagged)
     strata = None if post_strata is None else PostStratified.of(sums, post_strata)
-    given = _Given(sums, excluded, unknown, confidence, largest_weight, of_flagged, min_events)
+    heaviest = largest_weight if amounts is None else math.inf
+    given = _Given(
+        sums, excluded, unknown, confidence, largest_weight, of_flagged, min_events, heaviest
+    )
     for metric in wanted:
         found = given.table(metric, kind, None if metric == "precision" else strata)
         if kind == "descriptive" and found.unstable.any():
@@ -151,6 +155,7 @@ class _Given:
     largest_weight: float | None
     largest_flagged: FloatArray | None
     min_events: int
+    heaviest: float | None  # for `moved_by_one`, where it is not that of those drawn
 
     def table(self, metric: str, kind: Kind, strata: PostStratified | None) -> EstimateTable:
         cells: Cells = METRICS[metric]
@@ -169,7 +174,7 @@ class _Given:
             low, high = wilson_limits(value, n_effective, confidence=self.confidence)
             down, up = moved_by_one(
                 value, g + b, good=most_good, bad=most_bad,
-                heaviest=self.largest_weight or sums.heaviest.max(axis=(2, 3)),
+                heaviest=self.heaviest or sums.heaviest.max(axis=(2, 3)),
             )  # fmt: skip
             is_moved = rests_on_unseen(
                 value,

@@ -95,7 +95,8 @@ def moved_by_one(
     Args:
         value, base: good / (good + bad), and what that divides by; of any shape.
         good, bad: the most that one more of each cell could count (`most_of_one`).
-        heaviest: the most that any item weighs.
+        heaviest: the most that any item weighs; infinity where items count by amounts, whose unit
+            is anybody's.
     """
     left = np.sqrt(np.maximum(1.0 - 1.0 / np.asarray(heaviest, dtype=np.float64), 0.0)) / base
     return value * bad * left, (1.0 - value) * good * left

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import time
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -251,6 +253,38 @@ def test_a_chunk_that_is_all_known_still_describes_its_items(
     merge_decided(tx, Decided.of(chunk, stubs).staged(), source="s")
 
     assert [("en", 3000)] == rows(tx, "SELECT language, count(*) FROM items GROUP BY 1")
+
+
+def test_a_known_chunk_that_waits_for_an_item_holds_up_no_month(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Items before decisions, also where these are only looked at: or the two wait in a ring."""
+    monkeypatch.setattr("hitl.decisions.merging.store._WORTH_A_TRY", 1)
+    chunk = [make_decision(f"i{k}") for k in range(3000)]
+    stubs = [Item(one.item_id, None, language="en") for one in chunk]
+    with begin(engine) as tx:
+        merge_decisions(tx, chunk, source="s")
+
+    def again() -> Counts:
+        with begin(engine) as tx:
+            return merge_decided(tx, Decided.of(chunk, stubs).staged(), source="other")
+
+    with ThreadPoolExecutor(1) as beside:
+        with begin(engine) as tx:
+            merge_items(tx, [make_item("i5")], source="s")
+            waiting = beside.submit(again)
+            with begin(engine) as looking:
+                while not rows(looking, _WHO_WAITS):
+                    time.sleep(0.01)
+            early = make_decision("i5", decided_at=NOON - timedelta(days=90))
+            assert Counts(read=1, new=1) == merge_decisions(tx, [early], source="s")
+        assert Counts(read=3000, known=3000) == waiting.result()
+
+
+_WHO_WAITS = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+"""
 
 
 def test_within_one_chunk_the_first_row_wins(tx: Connection) -> None:

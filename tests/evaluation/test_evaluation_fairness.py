@@ -168,3 +168,13 @@ def test_uneven_draws_say_by_which_method() -> None:
     found = gaps(np.zeros(200), flagged, chance, names, metrics=["fpr"])
 
     assert {"newcombe-neff"} == {one.method for one in found}
+
+
+def test_a_gap_of_few_events_joins_certified_limits_and_says_so() -> None:
+    flagged = np.zeros(600)
+    flagged[[0, 1, 2, 3, 4, 100, 101, 102, 103, 104]] = 1.0
+    names = np.repeat(["de", "en"], [40, 560])
+
+    [found, _] = gaps(np.zeros(600), flagged, np.full(600, 0.5), names, metrics=["fpr"])
+
+    assert ("mover", "gmover", True) == (found.method, found.here.method, found.here.unstable)

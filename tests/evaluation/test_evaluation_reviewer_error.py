@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hitl.evaluation import BadLevel, Rate, without_reviewer_error
+from hitl.evaluation import BadLevel, Interval, Rate, without_reviewer_error
 
 
 def test_it_is_the_formula() -> None:
@@ -27,6 +27,21 @@ def test_perfect_reviewers_change_nothing_much() -> None:
 
     assert found.value == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((0.1764, 0.2260), abs=0.001)
+
+
+def test_given_limits_are_carried_as_wide_as_they_are() -> None:
+    perfect = {"sensitivity": Rate(1.0, 10**6), "specificity": Rate(1.0, 10**6)}
+    good = {"sensitivity": Rate(0.85, 200), "specificity": Rate(0.96, 400)}
+    limits = Interval(0.09, 0.3)
+
+    same = without_reviewer_error(Rate(0.12, 2000), limits=limits, **perfect)
+    moved = without_reviewer_error(Rate(0.12, 2000), limits=limits, **good)
+    narrow = without_reviewer_error(Rate(0.12, 2000), **good)
+
+    assert (same.value, same.low, same.high) == pytest.approx((0.12, *limits), abs=1e-3)
+    assert moved.value == narrow.value
+    assert moved.high - moved.value > (0.3 - 0.12) / (0.85 + 0.96 - 1)  # type: ignore[operator]
+    assert moved.low <= narrow.low < narrow.high < moved.high  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(

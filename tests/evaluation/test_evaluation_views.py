@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,25 @@ def test_one_item_that_nearly_everybody_sees_is_marked_unstable() -> None:
         "prevalence", truth=truth, flagged=truth, inclusion_probability=np.full(60, 0.1),
         kind="descriptive",
     ).unstable  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", [0.001, 1000.0])
+def test_the_unit_of_views_is_of_no_account(unit: float) -> None:
+    given: dict[str, Any] = {
+        "truth": np.repeat([1.0, 0.0], [90, 300]),
+        "flagged": np.repeat([1.0, 0.0], [60, 330]),
+        "inclusion_probability": np.repeat([0.5, 1 / 200], [90, 300]),
+        "kind": "descriptive",
+    }
+
+    one, other = (
+        estimate("recall", **given, amounts=np.full(390, each), largest_weight=200.0 * each)
+        for each in (1.0, unit)
+    )
+
+    assert (True, "gmover") == (one.unstable, one.method)
+    assert (other.unstable, other.method) == (one.unstable, one.method)
+    assert (other.low, other.high) == pytest.approx((one.low, one.high))
 
 
 def test_impossible_views_are_refused() -> None:

@@ -32,16 +32,16 @@ WHERE begins ORDER BY item_id
 """
 _STUBS_ARE_KNOWN = "ON CONFLICT (item_id) DO NOTHING"
 # A log describes an item only where nobody has. OFFSET 0: one look at the key a row.
-_DESCRIBED = """
+_TELLS = """
+(i.language IS NULL AND s.language IS NOT NULL) OR (i.surface IS NULL AND s.surface IS NOT NULL)
+OR (i.market IS NULL AND s.market IS NOT NULL) OR (i.modality IS NULL AND s.modality IS NOT NULL)
+"""
+_DESCRIBED = f"""
 FROM intake_decisions s JOIN LATERAL (
-    SELECT item_id FROM items i WHERE i.item_id = s.item_id
-      AND ((i.language IS NULL AND s.language IS NOT NULL)
-           OR (i.surface IS NULL AND s.surface IS NOT NULL)
-           OR (i.market IS NULL AND s.market IS NOT NULL)
-           OR (i.modality IS NULL AND s.modality IS NOT NULL)) OFFSET 0
+    SELECT item_id FROM items i WHERE i.item_id = s.item_id AND ({_TELLS}) OFFSET 0
 ) i ON true
 WHERE s.begins
-"""
+"""  # noqa: S608
 _LOCK_DESCRIBED = f"""
 SELECT count(*) FROM (
     SELECT 1 FROM items
@@ -66,15 +66,22 @@ WHERE leads AND decided_at >= (SELECT coalesce(max(kept_from), '-infinity') FROM
 ORDER BY item_id, decided_at, model_version
 """
 _DECISIONS_ARE_KNOWN = "ON CONFLICT (item_id, decided_at, model_version) DO NOTHING"
-# A look at about a hundred of a chunk's rows, spread over it.
-_ANY_ITEM_KNOWN = """
-SELECT EXISTS (
-    SELECT 1 FROM intake_decisions s JOIN LATERAL (
-        SELECT 1 FROM items i WHERE i.item_id = s.item_id OFFSET 0
-    ) i ON true
-    WHERE s.begins AND hashtext(s.item_id) % 997 = 0
-)
+# A look at about a hundred of a chunk's rows, spread over it. OFFSET 0 as above.
+_A_FEW = "hashtext(s.item_id) % 997 = 0"
+_ITEM = """
+LEFT JOIN LATERAL (
+    SELECT item_id, language, surface, market, modality FROM items i
+    WHERE i.item_id = s.item_id OFFSET 0
+) i ON true
 """
+_ITEMS_SAMPLED = f"""
+SELECT count(*) AS rows, count(i.item_id) AS known FROM intake_decisions s {_ITEM}
+WHERE s.begins AND {_A_FEW}
+"""  # noqa: S608
+_ITEMS_COMPARED = f"""
+SELECT count(i.item_id) AS known, count(*) FILTER (WHERE i.item_id IS NOT NULL AND ({_TELLS}))
+FROM intake_decisions s {_ITEM} WHERE s.begins
+"""  # noqa: S608
 _DIFFERS = "s.action IS DISTINCT FROM d.action OR s.probabilities <> d.probabilities"
 # OFFSET 0: one look at the key's index a row, in its month alone, and never all decisions hashed.
 _STORED = """
@@ -84,11 +91,11 @@ JOIN LATERAL (
       AND d.model_version = s.model_version OFFSET 0
 ) d ON true
 """
-_SAMPLED = f"""
+_DECISIONS_SAMPLED = f"""
 SELECT count(*) AS rows, count(d.item_id) AS known FROM intake_decisions s LEFT {_STORED}
-WHERE s.leads AND hashtext(s.item_id) % 997 = 0
+WHERE s.leads AND {_A_FEW}
 """  # noqa: S608
-_COMPARED = f"""
+_DECISIONS_COMPARED = f"""
 SELECT count(d.item_id) AS known,
        count(*) FILTER (WHERE d.item_id IS NOT NULL AND ({_DIFFERS})) AS differing
 FROM intake_decisions s LEFT {_STORED}
@@ -139,28 +146,41 @@ def merge_decided(tx: Connection, decided: Staged, *, source: str) -> Counts:
     keep_items(tx)
     make_months(tx, decided.months)
     stage_csv(tx, _STAGE_DECISIONS, "intake_decisions", decided.lines)
-    read = decided.rows
-    has_known = True
-    if read >= _WORTH_A_TRY:
-        sampled = tx.execute(text(_SAMPLED)).one()
+    is_large = decided.rows >= _WORTH_A_TRY
+    # No look at decisions before: it would hold up whoever has an item and makes a month.
+    _make_items(tx, decided, is_large=is_large)
+    read, has_known = decided.rows, True
+    if is_large:
+        sampled = tx.execute(text(_DECISIONS_SAMPLED)).one()
         has_known = sampled.known > 0
         if has_known and sampled.known == sampled.rows:
             # All of it, perhaps: then there is nothing to insert.
-            whole = tx.execute(text(_COMPARED)).one()
-            if whole.known == read:
-                if decided.describes:
-                    _describe(tx)
-                conflicts = _keep_conflicts(tx, source=source) if whole.differing else 0
+            known, differing = tx.execute(text(_DECISIONS_COMPARED)).one()
+            if known == read:
+                conflicts = _keep_conflicts(tx, source=source) if differing else 0
                 return Counts(read=read, known=read - conflicts, conflicts=conflicts)
-    has_known_items = has_known or bool(tx.execute(text(_ANY_ITEM_KNOWN)).scalar_one())
-    made = _insert(tx, _INSERT_STUBS, _STUBS_ARE_KNOWN, has_known=has_known_items)
-    if decided.describes and made < decided.items:
-        _describe(tx)
     new = _insert(tx, _INSERT_DECISIONS, _DECISIONS_ARE_KNOWN, has_known=has_known)
     conflicts = _keep_conflicts(tx, source=source) if new < read else 0
     if new:
         tx.execute(text(_MOVE_NEWEST))
     return Counts(read=read, new=new, known=read - new - conflicts, conflicts=conflicts)
+
+
+def _make_items(tx: Connection, decided: Staged, *, is_large: bool) -> None:
+    """Make what is not there, and describe what nobody has described."""
+    has_known = True
+    if is_large:
+        sampled = tx.execute(text(_ITEMS_SAMPLED)).one()
+        has_known = sampled.known > 0
+        if has_known and sampled.known == sampled.rows:
+            known, told = tx.execute(text(_ITEMS_COMPARED)).one()
+            if known == decided.items:
+                if told:
+                    _describe(tx)
+                return
+    made = _insert(tx, _INSERT_STUBS, _STUBS_ARE_KNOWN, has_known=has_known)
+    if decided.describes and made < decided.items:
+        _describe(tx)
 
 
 _WORTH_A_TRY = 5_000
