@@ -273,18 +273,22 @@ def test_a_known_chunk_that_waits_for_an_item_holds_up_no_month(
         with begin(engine) as tx:
             merge_items(tx, [make_item("i5")], source="s")
             waiting = beside.submit(again)
-            with begin(engine) as looking:
-                while not rows(looking, _WHO_WAITS):
-                    time.sleep(0.01)
+            while not is_waited_for(engine):
+                assert not waiting.done(), waiting.result()
+                time.sleep(0.01)
             early = make_decision("i5", decided_at=NOON - timedelta(days=90))
             assert Counts(read=1, new=1) == merge_decisions(tx, [early], source="s")
         assert Counts(read=3000, known=3000) == waiting.result()
 
 
-_WHO_WAITS = """
-SELECT 1 FROM pg_stat_activity
-WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
-"""
+def is_waited_for(engine: Engine) -> bool:
+    """Does one connection hold up another? A transaction each: in one, who is there stays."""
+    who_waits = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND cardinality(pg_blocking_pids(pid)) > 0
+    """
+    with begin(engine) as tx:
+        return bool(rows(tx, who_waits))
 
 
 def test_within_one_chunk_the_first_row_wins(tx: Connection) -> None:
