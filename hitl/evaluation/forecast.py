@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hitl.evaluation.arrays import FloatArray, answers, floats, level, same_length
 from hitl.evaluation.errors import BadArrays, BadLevel, UnknownMetric
-from hitl.evaluation.intervals import gamma_ends, share_ends, wilson_limits
+from hitl.evaluation.intervals import Ends, gamma_ends, share_ends, wilson_limits
 from hitl.evaluation.metrics import HEAVIEST_SHARE, METRICS, STEADY_EVENTS
 from hitl.evaluation.weights import drawn_with, most_of_one, moved_by_one, rests_on_unseen
 
@@ -211,9 +211,7 @@ class _Labels:
         found: NDArray[np.float64] = np.where(np.isfinite(half), half, 0.5)
         return found
 
-    def _cell(
-        self, sums: FloatArray, which: int, most: float, confidence: float
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def _cell(self, sums: FloatArray, which: int, most: float, confidence: float) -> Ends:
         """A cell's total and its certified limits."""
         random, certain = sums[..., which], sums[..., 2 + which]
         low, high = gamma_ends(

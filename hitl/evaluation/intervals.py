@@ -7,10 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.special import gammaincinv
-from scipy.stats import beta, chi2, norm
+from scipy.stats import beta, norm
 
 from hitl.evaluation.arrays import FloatArray, level
 from hitl.evaluation.errors import BadLevel
+
+Ends = tuple[FloatArray, FloatArray, FloatArray]
+"""A total and its two limits, of many at once."""
 
 
 class Interval(NamedTuple):
@@ -90,17 +93,10 @@ def gamma_limits(
     Source: Fay and Feuer (1997).
     """
     level("confidence", confidence)
-    tail = (1.0 - confidence) / 2.0
-    low = 0.0
-    if total > 0.0 and variance > 0.0:
-        low = variance / (2.0 * total) * float(chi2.ppf(tail, 2.0 * total**2 / variance))
-    elif total > 0.0:
-        low = total
-    if largest_weight <= 0.0:
-        return Interval(low, total)
-    above, spread = total + largest_weight, variance + largest_weight**2
-    high = spread / (2.0 * above) * float(chi2.ppf(1.0 - tail, 2.0 * above**2 / spread))
-    return Interval(low, high)
+    low, high = gamma_ends(
+        np.array(total), np.array(variance), np.array(largest_weight), confidence=confidence
+    )
+    return Interval(float(low), float(high))
 
 
 def share_limits(good: CellTotal, bad: CellTotal, *, confidence: float = 0.95) -> Interval:
@@ -115,20 +111,10 @@ def share_limits(good: CellTotal, bad: CellTotal, *, confidence: float = 0.95) -
 
     Source: Fay and Feuer (1997) for the limits; Zou and Donner (2008) for joining them.
     """
-    g, b = good.value, bad.value
-    if g <= 0.0 and b <= 0.0:
+    if good.value <= 0.0 and bad.value <= 0.0:
         return Interval(0.0, 1.0)
-    g_low, g_high = _cell_limits(good, confidence)
-    b_low, b_high = _cell_limits(bad, confidence)
-    if g <= 0.0:
-        return Interval(0.0, g_high / (g_high + b_low))
-    if b <= 0.0:
-        return Interval(g_low / (g_low + b_high), 1.0)
-    middle = math.log(b / g)
-    # A lower limit of 0 puts that end of the ratio at infinity.
-    more = math.inf if g_low <= 0.0 else math.hypot(math.log(b_high / b), math.log(g / g_low))
-    less = math.inf if b_low <= 0.0 else math.hypot(math.log(b / b_low), math.log(g_high / g))
-    return Interval(_share(middle + more), _share(middle - less))
+    low, high = share_ends(_cell_ends(good, confidence), _cell_ends(bad, confidence))
+    return Interval(float(low), float(high))
 
 
 def gamma_ends(
@@ -152,13 +138,12 @@ def gamma_ends(
     return low, high
 
 
-def share_ends(
-    good: tuple[FloatArray, FloatArray, FloatArray], bad: tuple[FloatArray, FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray]:
+def share_ends(good: Ends, bad: Ends) -> tuple[FloatArray, FloatArray]:
     """`share_limits` of many pairs at once, unchecked: each a total and its two limits."""
     (g, g_low, g_high), (b, b_low, b_high) = good, bad
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         middle = np.log(b / g)
+        # A lower limit of 0 puts that end of the ratio at infinity.
         more = np.where(g_low <= 0.0, np.inf, np.hypot(np.log(b_high / b), np.log(g / g_low)))
         less = np.where(b_low <= 0.0, np.inf, np.hypot(np.log(b / b_low), np.log(g_high / g)))
         low, high = 1.0 / (1.0 + np.exp(middle + more)), 1.0 / (1.0 + np.exp(middle - less))
@@ -195,17 +180,9 @@ def difference_limits(first: float, one: Interval, second: float, two: Interval)
     )
 
 
-def _cell_limits(cell: CellTotal, confidence: float) -> Interval:
+def _cell_ends(cell: CellTotal, confidence: float) -> Ends:
     low, high = gamma_limits(cell.total, cell.variance, cell.largest_weight, confidence=confidence)
-    return Interval(cell.certain + low, cell.certain + high)
-
-
-def _share(log_odds_against: float) -> float:
-    """1 / (1 + e^x), without overflow."""
-    if log_odds_against > 0.0:
-        small = math.exp(-log_odds_against)
-        return small / (1.0 + small)
-    return 1.0 / (1.0 + math.exp(log_odds_against))
+    return np.array(cell.value), np.array(cell.certain + low), np.array(cell.certain + high)
 
 
 def _check(proportion: float, n: float, confidence: float) -> None:

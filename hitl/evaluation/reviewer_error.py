@@ -73,10 +73,7 @@ def without_reviewer_error(
     if youden < LEAST_YOUDEN:
         return Corrected(None, None, None, "reviewers_cannot_tell")
     value = (apparent.value + specificity.value - 1.0) / youden
-    if limits is None:
-        low, high = _limits(apparent, sensitivity, specificity, confidence)
-    else:
-        low, high = _joined(apparent.value, limits, sensitivity, specificity, confidence)
+    low, high = _limits(apparent, limits, sensitivity, specificity, confidence)
     if high < 0.0:
         return Corrected(None, None, None, "fewer_than_their_errors")
     if low > 1.0:
@@ -86,52 +83,30 @@ def without_reviewer_error(
     return Corrected(value, low, high, None)
 
 
-def _limits(apparent: Rate, sensitivity: Rate, specificity: Rate, confidence: float) -> Interval:
-    z = float(norm.ppf((1.0 + confidence) / 2.0))
-    # The three shares with a little added, as Agresti and Coull do for one.
-    share, n = _moved(apparent, z * z / 2.0)
-    hit, positives = _moved(sensitivity, 1.0)
-    right, negatives = _moved(specificity, 1.0)
-    youden = hit + right - 1.0
-    if youden <= 0.0:
-        return Interval(-math.inf, math.inf)
-    middle = (share + right - 1.0) / youden
-    spread = math.sqrt(
-        share * (1.0 - share) / n
-        + middle**2 * hit * (1.0 - hit) / positives
-        + (1.0 - middle) ** 2 * right * (1.0 - right) / negatives
-    )
-    shift = (
-        2.0
-        * z
-        * z
-        * (
-            middle * hit * (1.0 - hit) / positives
-            - (1.0 - middle) * right * (1.0 - right) / negatives
-        )
-    )
-    half = z * spread / youden
-    return Interval(middle + shift - half, middle + shift + half)
-
-
-def _joined(
-    share: float, limits: Interval, sensitivity: Rate, specificity: Rate, confidence: float
+def _limits(
+    apparent: Rate,
+    given: Interval | None,
+    sensitivity: Rate,
+    specificity: Rate,
+    confidence: float,
 ) -> Interval:
     z = float(norm.ppf((1.0 + confidence) / 2.0))
+    # The shares with a little added, as Agresti and Coull do for one.
     hit, positives = _moved(sensitivity, 1.0)
     right, negatives = _moved(specificity, 1.0)
     youden = hit + right - 1.0
     if youden <= 0.0:
         return Interval(-math.inf, math.inf)
+    of_hit, of_right = hit * (1.0 - hit) / positives, right * (1.0 - right) / negatives
+    share, n = (apparent.value, math.inf) if given else _moved(apparent, z * z / 2.0)
     middle = (share + right - 1.0) / youden
-    of_gold = z * math.sqrt(
-        middle**2 * hit * (1.0 - hit) / positives
-        + (1.0 - middle) ** 2 * right * (1.0 - right) / negatives
-    )
-    return Interval(
-        middle - math.hypot(share - limits.low, of_gold) / youden,
-        middle + math.hypot(limits.high - share, of_gold) / youden,
-    )
+    of_gold = middle**2 * of_hit + (1.0 - middle) ** 2 * of_right
+    if given:
+        down, up = (math.hypot(end - share, z * math.sqrt(of_gold)) / youden for end in given)
+        return Interval(middle - down, middle + up)
+    shift = 2.0 * z * z * (middle * of_hit - (1.0 - middle) * of_right)
+    half = z * math.sqrt(share * (1.0 - share) / n + of_gold) / youden
+    return Interval(middle + shift - half, middle + shift + half)
 
 
 def _moved(rate: Rate, by: float) -> tuple[float, float]:

@@ -113,9 +113,9 @@ def rests_on_unseen(
     """Would one more of the heaviest items, which nobody drew, move a figure near an end?
 
     Where heavy items are rare most draws show none of them, and neither a value nor its variance
-    knows that they exist. How near is ours to say: from one half
-    to three quarters of the way, what is left covers 92 to 98 % in all cells or nearly all of
-    `python -m benchmarks.worlds`; the nearer, the more are left.
+    knows that they exist. How near is ours to say: from one half to three quarters of the way, what
+    is left covers 92 to 98 % in all cells or nearly all of `python -m benchmarks.worlds`; the
+    nearer, the more are left.
 
     Args:
         low, high: of the interval that the drawn items give; `value` both where they show no

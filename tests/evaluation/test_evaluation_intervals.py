@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from hitl.evaluation import (
     BadLevel,
@@ -191,9 +192,41 @@ def test_many_limits_at_once_are_those_of_one(
         assert gamma_limits(cell.total, cell.variance, cell.largest_weight) == pytest.approx(
             (low[0], high[0])
         )
+        assert by_chi_square(cell) == pytest.approx((low[0], high[0]))
         return total + certain, certain + low, certain + high
 
     found = share_ends(ends(cells[0]), ends(cells[1]))
 
     if cells[0].value + cells[1].value > 0.0:
         assert share_limits(*cells) == pytest.approx([one[0] for one in found], abs=1e-12)
+    if min(cells[0].value, cells[1].value) > 0.0:
+        assert by_logarithms(*cells) == pytest.approx([one[0] for one in found], abs=1e-12)
+
+
+def by_chi_square(cell: CellTotal) -> tuple[float, float]:
+    """Fay and Feuer's limits, as they are written."""
+    total, variance, most = cell.total, cell.variance, cell.largest_weight
+    low, high = total, total
+    if total and variance:
+        low = variance / (2 * total) * float(chi2.ppf(0.025, 2 * total**2 / variance))
+    if most:
+        above, spread = total + most, variance + most**2
+        high = spread / (2 * above) * float(chi2.ppf(0.975, 2 * above**2 / spread))
+    return low, high
+
+
+def by_logarithms(good: CellTotal, bad: CellTotal) -> tuple[float, float]:
+    """Zou and Donner's limits of a ratio, as they are written; of a share."""
+    (g_low, g_high), (b_low, b_high) = (
+        [cell.certain + end for end in by_chi_square(cell)] for cell in (good, bad)
+    )
+    middle = math.log(bad.value / good.value)
+    more = less = math.inf
+    if g_low:
+        more = math.hypot(math.log(b_high / bad.value), math.log(good.value / g_low))
+    if b_low:
+        less = math.hypot(math.log(bad.value / b_low), math.log(g_high / good.value))
+    return (
+        0.0 if more == math.inf else 1 / (1 + math.exp(middle + more)),
+        1 / (1 + math.exp(middle - less)),
+    )
